@@ -1,0 +1,248 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/needle-search/needle/ingest"
+	"github.com/needle-search/needle/reader"
+	"github.com/needle-search/needle/retriever"
+)
+
+// A Config is everything that can be set. The yaml tags are the keys of
+// needle.yaml. Start from [DefaultConfig] or [LoadConfig].
+type Config struct {
+	// Data is the directory that holds the indexes.
+	Data string `yaml:"data"`
+	// Index is the index that is used when a request names none.
+	Index     string                `yaml:"index"`
+	Retriever RetrieverSection      `yaml:"retriever"`
+	Ranker    RankerSection         `yaml:"ranker"`
+	Reader    ReaderSection         `yaml:"reader"`
+	Split     ingest.SplitterConfig `yaml:"split"`
+	Limits    Limits                `yaml:"limits"`
+	Server    Server                `yaml:"server"`
+	Log       Log                   `yaml:"log"`
+	Runtime   Runtime               `yaml:"runtime"`
+
+	registry *Registry
+}
+
+// RetrieverSection chooses and sets up the retriever.
+type RetrieverSection struct {
+	Type string `yaml:"type"`
+	// TopK is how many passages are retrieved for a question.
+	TopK int `yaml:"top_k"`
+	// Options are those of the type.
+	Options RetrieverConfig `yaml:"-"`
+}
+
+// RankerSection chooses what reorders and cuts candidates before reading.
+type RankerSection struct {
+	// Type is "none": the best TopK candidates are read in order of retrieval.
+	Type string `yaml:"type"`
+	// TopK is how many candidates are read.
+	TopK int `yaml:"top_k"`
+}
+
+// ReaderSection chooses the bundle and says how it reads.
+type ReaderSection struct {
+	// Bundle is "builtin" or a directory.
+	Bundle    string `yaml:"bundle"`
+	Device    string `yaml:"device"`
+	Precision string `yaml:"precision"`
+	// Workers is how many windows are read at once; 0 means one a core.
+	Workers int `yaml:"workers"`
+	// TopK is how many answers a result holds.
+	TopK          int `yaml:"top_k"`
+	reader.Config `yaml:",inline"`
+}
+
+// Limits keep requests within bounds.
+type Limits struct {
+	// Queue is how many windows may wait for the model.
+	Queue int `yaml:"queue"`
+	// Timeout ends a request; 0 means never.
+	Timeout time.Duration `yaml:"timeout"`
+	// Budget ends reading early with the best answers so far; 0 means never.
+	Budget time.Duration `yaml:"budget"`
+	// MaxQuestionTokens is the longest question in model tokens.
+	MaxQuestionTokens int `yaml:"max_question_tokens"`
+	// MaxDocumentBytes is the longest text of one document.
+	MaxDocumentBytes ByteSize `yaml:"max_document_bytes"`
+}
+
+// Server is about `needle serve`.
+type Server struct {
+	// Addr is host:port. Without AllowPublic only loopback addresses are
+	// accepted, because there is no authentication yet.
+	Addr string `yaml:"addr"`
+	// AllowPublic lets everybody who reaches the address ask, read and write.
+	AllowPublic bool `yaml:"allow_public"`
+	// MaxBodyBytes is the longest request body.
+	MaxBodyBytes ByteSize `yaml:"max_body_bytes"`
+}
+
+// Log sets up logging.
+type Log struct {
+	Level string `yaml:"level"` // debug, info, warn, error
+}
+
+// Runtime is about the ONNX Runtime library.
+type Runtime struct {
+	// Library is its path; empty means to look for it.
+	Library string `yaml:"library"`
+}
+
+// DefaultConfig returns the configuration of an empty file.
+func DefaultConfig(registry *Registry) *Config {
+	c := &Config{
+		Data:      "./needle-data",
+		Index:     "default",
+		Retriever: RetrieverSection{Type: "bleve", TopK: 200},
+		Ranker:    RankerSection{Type: RankerNone, TopK: 20},
+		Reader: ReaderSection{
+			Bundle: "builtin", Device: "cpu", Precision: "auto", TopK: 3, Config: reader.DefaultConfig(),
+		},
+		Split:    ingest.DefaultSplitterConfig(),
+		Limits:   Limits{Queue: 4096, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20},
+		Server:   Server{Addr: "127.0.0.1:8080", MaxBodyBytes: 96 << 20},
+		Log:      Log{Level: "info"},
+		registry: registry,
+	}
+	if newOptions, ok := registry.retrievers[c.Retriever.Type]; ok {
+		c.Retriever.Options = newOptions()
+	}
+	return c
+}
+
+// RankerNone is the ranker type that keeps the order of retrieval.
+const RankerNone = "none"
+
+// LoadConfig reads a YAML file over the defaults. Unknown keys and wrong
+// values are refused; the error names every one with its line, key, value and
+// what is allowed. An empty path gives the defaults.
+func LoadConfig(path string, registry *Registry) (*Config, error) {
+	if path == "" {
+		return DefaultConfig(registry), nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return ParseConfig(path, data, registry)
+}
+
+// ParseConfig is LoadConfig for bytes; the name appears in errors.
+func ParseConfig(name string, data []byte, registry *Registry) (*Config, error) {
+	c := DefaultConfig(registry)
+	if err := c.decode(data); err != nil {
+		return nil, configError(name, err)
+	}
+	if err := c.Validate(); err != nil {
+		return nil, configError(name, err)
+	}
+	return c, nil
+}
+
+// ErrInvalidConfig says that a configuration has unknown keys or wrong values.
+var ErrInvalidConfig = errors.New("invalid configuration")
+
+func configError(name string, err error) error {
+	return fmt.Errorf("%w in %s:\n%w", ErrInvalidConfig, name, err)
+}
+
+// Validate checks all values without touching disk or network and reports
+// every fault with its key, its value and what is allowed.
+func (c *Config) Validate() error {
+	var faults []error
+	fault := func(key string, value any, allowed string) {
+		faults = append(faults, fmt.Errorf("%s: %v; allowed is %s", key, value, allowed))
+	}
+	nested := func(prefix string, err error) {
+		if err != nil {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				faults = append(faults, errors.New(prefix+"."+line))
+			}
+		}
+	}
+	between := func(key string, value, low, high int) {
+		if value < low || value > high {
+			fault(key, value, fmt.Sprintf("%d to %d", low, high))
+		}
+	}
+	oneOf := func(key, value string, allowed ...string) {
+		if !slices.Contains(allowed, value) {
+			fault(key, fmt.Sprintf("%q", value), strings.Join(allowed, ", "))
+		}
+	}
+	if c.Data == "" {
+		fault("data", `""`, "a directory")
+	}
+	if err := retriever.ValidIndexName(c.Index); err != nil {
+		faults = append(faults, fmt.Errorf("index: %w", err))
+	}
+	if c.Retriever.Options == nil {
+		fault("retriever.type", fmt.Sprintf("%q", c.Retriever.Type), names(c.registry.retrievers))
+	} else {
+		nested("retriever", c.Retriever.Options.Validate())
+	}
+	between("retriever.top_k", c.Retriever.TopK, 1, 10000)
+	oneOf("ranker.type", c.Ranker.Type, RankerNone)
+	between("ranker.top_k", c.Ranker.TopK, 1, 1000)
+	if c.Reader.Bundle == "" {
+		fault("reader.bundle", `""`, names(c.registry.bundles)+" or a directory")
+	}
+	if c.Reader.Device != "cpu" && !isCUDA(c.Reader.Device) {
+		fault("reader.device", fmt.Sprintf("%q", c.Reader.Device), "cpu or cuda:N")
+	}
+	oneOf("reader.precision", c.Reader.Precision, "auto", "fp32", "fp16", "int8")
+	between("reader.workers", c.Reader.Workers, 0, 1024)
+	between("reader.top_k", c.Reader.TopK, 1, MaxTopK)
+	nested("reader", c.Reader.Config.Validate())
+	nested("split", c.Split.Validate())
+	between("limits.queue", c.Limits.Queue, 1, 1<<20)
+	between("limits.max_question_tokens", c.Limits.MaxQuestionTokens, 1, c.Reader.MaxSeqLength/2)
+	if c.Limits.Timeout < 0 {
+		fault("limits.timeout", c.Limits.Timeout, "0s (never) or more")
+	}
+	if c.Limits.Budget < 0 {
+		fault("limits.budget", c.Limits.Budget, "0s (never) or more")
+	}
+	if c.Limits.MaxDocumentBytes < 1 {
+		fault("limits.max_document_bytes", c.Limits.MaxDocumentBytes, "1 or more")
+	}
+	if c.Server.MaxBodyBytes < 1 {
+		fault("server.max_body_bytes", c.Server.MaxBodyBytes, "1 or more")
+	}
+	if err := c.Server.validateAddr(); err != nil {
+		faults = append(faults, err)
+	}
+	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	return errors.Join(faults...)
+}
+
+func (s Server) validateAddr() error {
+	host, _, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		return fmt.Errorf("server.addr: %q; allowed is host:port", s.Addr)
+	}
+	if s.AllowPublic || host == "localhost" {
+		return nil
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("server.addr: %q is not a loopback address; anybody who reaches it could read and write. Put a proxy with authentication in front, or set server.allow_public: true", s.Addr)
+}
+
+func isCUDA(device string) bool {
+	n, ok := strings.CutPrefix(device, "cuda:")
+	return ok && n != "" && strings.Trim(n, "0123456789") == ""
+}
