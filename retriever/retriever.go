@@ -134,6 +134,43 @@ func ValidIndexName(name string) error {
 	return nil
 }
 
+// DocumentError names a document that was refused, among others that may have
+// been stored. An Indexer joins one for each; find them with errors.As on the
+// parts of the joined error or with [RefusedDocuments].
+type DocumentError struct {
+	DocumentID string
+	Err        error
+}
+
+func (e *DocumentError) Error() string { return e.Err.Error() }
+
+// Unwrap returns why the document was refused.
+func (e *DocumentError) Unwrap() error { return e.Err }
+
+// RefusedDocuments returns every [DocumentError] inside an error, and whether
+// there is nothing else in it: then all other documents of the call are stored.
+func RefusedDocuments(err error) (refused []*DocumentError, only bool) {
+	switch e := err.(type) {
+	case nil:
+		return nil, true
+	case *DocumentError:
+		return []*DocumentError{e}, true
+	case interface{ Unwrap() []error }:
+		only = true
+		for _, part := range e.Unwrap() {
+			r, o := RefusedDocuments(part)
+			refused = append(refused, r...)
+			only = only && o
+		}
+		return refused, only
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			return RefusedDocuments(inner)
+		}
+	}
+	return nil, false
+}
+
 // IndexNameError names the index name that was refused.
 type IndexNameError struct{ Name string }
 

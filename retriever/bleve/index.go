@@ -1,0 +1,157 @@
+package bleve
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/blevesearch/bleve/v2/analysis"
+	"github.com/blevesearch/bleve/v2/index/scorch"
+
+	"github.com/needle-search/needle/retriever"
+)
+
+// Index is one open index.
+type Index struct {
+	name     string
+	path     string
+	config   Config
+	analyzer analysis.Analyzer
+	// onClose tells the backend that the name is free again.
+	onClose func()
+
+	// life is held shared by every call and exclusively by Close.
+	life   sync.RWMutex
+	closed bool
+
+	// engine is replaced when a failed write is rolled back; nil while it could
+	// not be opened again.
+	engineLock sync.RWMutex
+	engine     *engine
+
+	generation atomic.Uint64
+	commits    chan *request
+	committer  sync.WaitGroup
+	scratch    sync.Pool // of *scratch
+}
+
+var (
+	_ retriever.Index    = (*Index)(nil)
+	_ retriever.Verifier = (*Index)(nil)
+)
+
+func (x *Index) fail(operation string, err error) error {
+	return fmt.Errorf("bleve: %s index %q: %w", operation, x.name, err)
+}
+
+// begin starts a call; the returned function ends it.
+func (x *Index) begin(ctx context.Context) (end func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	x.life.RLock()
+	if x.closed {
+		x.life.RUnlock()
+		return nil, retriever.ErrClosed
+	}
+	return x.life.RUnlock, nil
+}
+
+// view is a snapshot of an index: what a reading call works on.
+type view struct {
+	*scorch.IndexSnapshot
+	state *state
+}
+
+// withView runs a reading call on the current state of the index.
+func (x *Index) withView(ctx context.Context, read func(view) error) error {
+	end, err := x.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	snapshot, err := x.snapshot()
+	if err != nil {
+		return err
+	}
+	defer snapshot.Close()
+	return guard(func() error {
+		s, err := decodeState(snapshot.Internal()[stateKey])
+		if err != nil {
+			return err
+		}
+		return read(view{snapshot, s})
+	})
+}
+
+func (x *Index) snapshot() (*scorch.IndexSnapshot, error) {
+	x.engineLock.RLock()
+	defer x.engineLock.RUnlock()
+	if x.engine == nil {
+		return nil, fmt.Errorf("%w: the store could not be opened again after a failed write", retriever.ErrClosed)
+	}
+	return x.engine.snapshot()
+}
+
+// Generation implements [retriever.Index].
+func (x *Index) Generation() uint64 { return x.generation.Load() }
+
+// Stats implements [retriever.Index].
+func (x *Index) Stats(ctx context.Context) (retriever.Statistics, error) {
+	var stats retriever.Statistics
+	err := x.withView(ctx, func(v view) error {
+		stats = retriever.Statistics{
+			Name: x.name, Documents: v.state.Documents, Passages: v.state.Passages, Generation: v.state.Generation,
+			Bytes: diskBytes(x.path), Analyzer: v.state.Analyzer, K1: x.config.K1, B: x.config.B,
+			AverageLength: v.state.averageLength(), Fields: v.state.Fields,
+		}
+		return nil
+	})
+	if err != nil {
+		return retriever.Statistics{}, x.fail("describe", err)
+	}
+	return stats, nil
+}
+
+// diskBytes adds up the files of a directory. Files may vanish meanwhile, so
+// what cannot be read counts nothing.
+func diskBytes(path string) int64 {
+	var total int64
+	_ = filepath.WalkDir(path, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return nil
+		}
+		if info, err := entry.Info(); err == nil {
+			total += info.Size()
+		}
+		return nil
+	})
+	return total
+}
+
+// Close implements [retriever.Index].
+func (x *Index) Close() error {
+	x.life.Lock()
+	defer x.life.Unlock()
+	if x.closed {
+		return nil
+	}
+	x.closed = true
+	close(x.commits)
+	x.committer.Wait()
+	x.engineLock.Lock()
+	defer x.engineLock.Unlock()
+	var err error
+	if x.engine != nil {
+		err = x.engine.close()
+		x.engine = nil
+	}
+	x.onClose()
+	if err != nil {
+		return x.fail("close", err)
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package bleve
+
+import (
+	"bytes"
+	"container/heap"
+	"slices"
+)
+
+// candidate is a passage that is scored.
+type candidate struct {
+	score   float64
+	segment int
+	record  uint64
+	// key is the passage's key, read only when equal scores must be ordered.
+	key []byte
+}
+
+// topK keeps the best candidates in a heap with the worst on top.
+type topK struct {
+	k        int
+	segments []searched
+	heap     []candidate
+	// err is the first failure to read a key.
+	err error
+}
+
+func newTopK(k int, segments []searched) *topK {
+	return &topK{k: k, segments: segments}
+}
+
+// offer takes a candidate if it is among the best so far.
+func (t *topK) offer(c candidate) error {
+	if len(t.heap) < t.k {
+		heap.Push(t, c)
+		return t.err
+	}
+	if c.score < t.heap[0].score {
+		return nil
+	}
+	if t.before(&c, &t.heap[0]) {
+		t.heap[0] = c
+		heap.Fix(t, 0)
+	}
+	return t.err
+}
+
+// ranked returns the candidates, best first. The heap is used up.
+func (t *topK) ranked() ([]candidate, error) {
+	slices.SortFunc(t.heap, func(a, b candidate) int {
+		if t.before(&a, &b) {
+			return -1
+		}
+		if t.before(&b, &a) {
+			return 1
+		}
+		return 0
+	})
+	return t.heap, t.err
+}
+
+// before reports whether a ranks before b: by falling score, then by document
+// id and position, which is the order of the keys.
+func (t *topK) before(a, b *candidate) bool {
+	if a.score != b.score {
+		return a.score > b.score
+	}
+	return bytes.Compare(t.key(a), t.key(b)) < 0
+}
+
+func (t *topK) key(c *candidate) []byte {
+	if c.key == nil {
+		key, err := t.segments[c.segment].Segment().DocID(c.record)
+		if err != nil && t.err == nil {
+			t.err = err
+		}
+		c.key = bytes.Clone(key)
+	}
+	return c.key
+}
+
+// Len, Less, Swap, Push and Pop implement heap.Interface.
+func (t *topK) Len() int           { return len(t.heap) }
+func (t *topK) Less(i, j int) bool { return t.before(&t.heap[j], &t.heap[i]) }
+func (t *topK) Swap(i, j int)      { t.heap[i], t.heap[j] = t.heap[j], t.heap[i] }
+func (t *topK) Push(c any)         { t.heap = append(t.heap, c.(candidate)) }
+func (t *topK) Pop() any {
+	last := t.heap[len(t.heap)-1]
+	t.heap = t.heap[:len(t.heap)-1]
+	return last
+}
