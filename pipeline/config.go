@@ -66,7 +66,7 @@ type ReaderSection struct {
 
 // Limits keep requests within bounds.
 type Limits struct {
-	// Queue is how many windows may wait for the model.
+	// Queue is how many requests may wait for the model.
 	Queue int `yaml:"queue"`
 	// Timeout ends a request; 0 means never.
 	Timeout time.Duration `yaml:"timeout"`
@@ -111,7 +111,7 @@ func DefaultConfig(registry *Registry) *Config {
 			Bundle: "builtin", Device: "cpu", Precision: "auto", TopK: 3, Config: reader.DefaultConfig(),
 		},
 		Split:    ingest.DefaultSplitterConfig(),
-		Limits:   Limits{Queue: 4096, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20},
+		Limits:   Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20},
 		Server:   Server{Addr: "127.0.0.1:8080", MaxBodyBytes: 96 << 20},
 		Log:      Log{Level: "info"},
 		registry: registry,

@@ -215,6 +215,6 @@ type AddOptions struct {
 	// Index names the index; empty means the configured one. It is created if
 	// it is missing.
 	Index string
-	// Progress, if set, is called often, from one goroutine at a time.
-	Progress func(ingest.Progress)
+	// Events are told about the run.
+	Events ingest.Events
 }

@@ -1,0 +1,37 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/needle-search/needle/ingest"
+)
+
+// AddPaths indexes files and directories of this machine. It can be interrupted
+// and run again: unchanged documents are skipped by content hash. What cannot
+// be taken is in the report and does not stop the rest; see
+// [ingest.Ingester.AddPaths] for the errors.
+func (p *Pipeline) AddPaths(ctx context.Context, paths []string, options AddOptions) (ingest.Report, error) {
+	splitter, err := p.splitter()
+	if err != nil {
+		return ingest.Report{}, err
+	}
+	ingester, err := ingest.New(splitter, p.config.registry.processors, ingest.Options{MaxDocumentBytes: int64(p.config.Limits.MaxDocumentBytes)})
+	if err != nil {
+		return ingest.Report{}, err
+	}
+	target, err := p.indexOrCreate(ctx, options.Index)
+	if err != nil {
+		return ingest.Report{}, err
+	}
+	return ingester.AddPaths(ctx, target, paths, options.Events)
+}
+
+// Ingester returns an ingester with the configured formats and splitter, for
+// those who bring documents elsewhere than into an index of this pipeline.
+func (c *Config) Ingester() (*ingest.Ingester, error) {
+	splitter, err := ingest.NewSplitter(c.Split, nil)
+	if err != nil {
+		return nil, err
+	}
+	return ingest.New(splitter, c.registry.processors, ingest.Options{MaxDocumentBytes: int64(c.Limits.MaxDocumentBytes)})
+}

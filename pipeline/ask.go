@@ -1,0 +1,248 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/needle-search/needle/models"
+	"github.com/needle-search/needle/reader"
+	"github.com/needle-search/needle/retriever"
+)
+
+// checkText validates a question or query.
+func checkText(text string) error {
+	switch {
+	case len(text) > MaxQuestionBytes:
+		return fmt.Errorf("%w: it has %d bytes; at most %d are allowed. Ask in one sentence", ErrQuestionTooLong, len(text), MaxQuestionBytes)
+	case !utf8.ValidString(text):
+		return fmt.Errorf("%w: the question is not UTF-8", ErrInvalidText)
+	case strings.IndexByte(text, 0) >= 0:
+		return fmt.Errorf("%w: the question holds a NUL byte", ErrInvalidText)
+	case strings.TrimFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) == "":
+		return fmt.Errorf("%w: write what you want to know", ErrEmptyQuestion)
+	}
+	return nil
+}
+
+func checkOptions(topK int, unit string) error {
+	if topK < 0 || topK > MaxTopK {
+		return fmt.Errorf("%w: top_k: %d; allowed is 1 to %d", ErrInvalidRequest, topK, MaxTopK)
+	}
+	switch unit {
+	case "", CodePoints, Bytes, UTF16:
+		return nil
+	}
+	return fmt.Errorf("%w: offset_unit: %q; allowed are %s, %s, %s", ErrInvalidRequest, unit, CodePoints, Bytes, UTF16)
+}
+
+// Ask answers a question. The errors are [ErrEmptyQuestion],
+// [ErrQuestionTooLong], [ErrInvalidText], [ErrInvalidRequest], [ErrNoReader],
+// [retriever.ErrIndexNotFound], [retriever.ErrInvalidFilter],
+// [models.ErrOverloaded] and the context's. If the model fails after the
+// retrieval, the result lists the unread candidates, is not complete and
+// carries a warning.
+func (p *Pipeline) Ask(ctx context.Context, request Request) (*Result, error) {
+	begin := time.Now()
+	if err := errors.Join(checkText(request.Question), checkOptions(request.TopK, request.OffsetUnit)); err != nil {
+		return nil, err
+	}
+	if request.Budget < 0 {
+		return nil, fmt.Errorf("%w: budget: %v; allowed is 0 (none) or more", ErrInvalidRequest, request.Budget)
+	}
+	if p.model == nil {
+		return nil, ErrNoReader
+	}
+	m := p.model
+	if n := m.reader.Tokenize(request.Question).Len(); n > p.config.Limits.MaxQuestionTokens {
+		return nil, fmt.Errorf("%w: it has %d tokens; limits.max_question_tokens allows %d. Ask in one sentence", ErrQuestionTooLong, n, p.config.Limits.MaxQuestionTokens)
+	}
+	ctx, cancel := p.withTimeout(ctx)
+	defer cancel()
+	found, err := p.retrieve(ctx, retrieval{
+		index: request.Index, text: request.Question, topK: p.candidates(),
+		filter: request.Filter, access: request.Access, explain: request.Explain,
+	})
+	if err != nil {
+		return nil, err
+	}
+	hits := found.Hits[:min(p.config.Ranker.TopK, len(found.Hits))]
+	result := &Result{
+		Question:   request.Question,
+		Answers:    []Answer{},
+		Complete:   true,
+		Calibrated: m.calibrated,
+		Warnings:   []string{},
+		Model:      m.ref,
+		Index:      cmp.Or(request.Index, p.config.Index),
+		Generation: found.Generation,
+		TimingsMS:  map[string]float64{"retrieve": milliseconds(found.took)},
+	}
+	if !m.calibrated {
+		result.Warnings = append(result.Warnings, "no score profile was fitted for this combination of bundle, retriever and ranker: probabilities are rough")
+	}
+	if len(found.Terms) == 0 {
+		result.Warnings = append(result.Warnings, "the question has only stop words, so nothing can be found")
+	}
+	options := reader.Options{}
+	if budget := cmp.Or(request.Budget, p.config.Limits.Budget); budget > 0 {
+		options.Deadline = begin.Add(budget)
+		options.Round = 2 * m.service.Stats().Workers
+	}
+	passages := make([]retriever.Passage, len(hits))
+	for i, h := range hits {
+		passages[i] = h.Passage
+	}
+	reading, err := m.reader.Read(ctx, request.Question, passages, options)
+	switch {
+	case err == nil:
+		p.fillAnswers(result, request, hits, passages, reading)
+	case ctx.Err() != nil || errors.Is(err, models.ErrOverloaded) || errors.Is(err, models.ErrModelClosed) || errors.Is(err, models.ErrQuestionTooLong):
+		return nil, p.cause(ctx, err)
+	default:
+		p.logger.ErrorContext(ctx, "reading failed", "error", err)
+		result.Complete = false
+		result.Warnings = append(result.Warnings, "the model failed, so the candidates are listed unread: "+err.Error())
+	}
+	if request.Explain || err != nil {
+		for _, h := range hits {
+			result.Candidates = append(result.Candidates, candidate(h))
+		}
+	}
+	units := offsetConverter{index: found.index, unit: request.OffsetUnit}
+	for _, list := range [][]Answer{result.Answers, result.Rejected} {
+		for i := range list {
+			a := &list[i]
+			if err := units.convert(ctx, a.DocumentID, &a.Start, &a.End); err != nil {
+				return nil, err
+			}
+			units.within(a.Context, &a.ContextStart, &a.ContextEnd)
+		}
+	}
+	if err := units.candidates(ctx, result.Candidates); err != nil {
+		return nil, err
+	}
+	result.TimingsMS["total"] = milliseconds(time.Since(begin))
+	return result, nil
+}
+
+// cause prefers the reason why a context ended to the bare error.
+func (p *Pipeline) cause(ctx context.Context, err error) error {
+	if c := context.Cause(ctx); c != nil {
+		return c
+	}
+	return err
+}
+
+// fillAnswers fuses the scores, decides and writes the answers.
+func (p *Pipeline) fillAnswers(result *Result, request Request, hits []retriever.Hit, passages []retriever.Passage, reading reader.Reading) {
+	decode := time.Now()
+	profile := p.model.profile
+	bestBM25 := 0.0
+	for _, h := range hits {
+		bestBM25 = max(bestBM25, h.Scores.BM25)
+	}
+	score := func(s reader.Span) float64 {
+		return profile.fused(s.Margin(), relative(hits[s.Candidate].Scores.BM25, bestBM25))
+	}
+	spans := reader.Distinct(reading.Spans, passages, score)
+	fused := make([]float64, len(spans))
+	for i, s := range spans {
+		fused[i] = score(s)
+	}
+	result.CandidatesRead = reading.Candidates
+	result.Complete = reading.Complete
+	result.Truncated = reading.Truncated
+	result.NoAnswerProbability = 1
+	if len(spans) > 0 {
+		result.NoAnswerProbability = profile.NoAnswer.probability(fused[0], 0)
+	}
+	result.Answerable = len(spans) > 0 && result.NoAnswerProbability < profile.NoAnswerThreshold
+
+	shares := logShares(fused)
+	topK := min(cmp.Or(request.TopK, p.config.Reader.TopK), len(spans))
+	answers := make([]Answer, 0, topK)
+	for i, s := range spans[:topK] {
+		a := answer(s, hits[s.Candidate])
+		a.Probability = profile.Answer.probability(fused[i], shares[i])
+		a.Scores.Fused = fused[i]
+		answers = append(answers, a)
+	}
+	switch {
+	case result.Answerable:
+		result.Answers = answers
+	case request.IncludeRejected:
+		result.Rejected = answers
+	}
+	result.TimingsMS["tokenize"] = milliseconds(reading.Tokenize)
+	result.TimingsMS["infer"] = milliseconds(reading.Infer)
+	result.TimingsMS["decode"] = milliseconds(time.Since(decode))
+}
+
+func relative(value, best float64) float64 {
+	if best <= 0 {
+		return 0
+	}
+	return value / best
+}
+
+// contextRunes is how much text around an answer is shown on either side.
+const contextRunes = 160
+
+func answer(s reader.Span, h retriever.Hit) Answer {
+	text := []rune(h.Text)
+	from, to := s.Start-h.Start, s.End-h.Start
+	left := wordBorder(text, max(0, from-contextRunes), from, 1)
+	right := wordBorder(text, min(len(text), to+contextRunes), to, -1)
+	return Answer{
+		Text:         s.Text,
+		DocumentID:   h.DocumentID,
+		Title:        h.Title,
+		Start:        s.Start,
+		End:          s.End,
+		Context:      string(text[left:right]),
+		ContextStart: from - left,
+		ContextEnd:   to - left,
+		Source:       source(h, s.Start, s.End),
+		Scores:       Scores{Scores: h.Scores, SpanLogit: s.Logit, NullLogit: s.Null},
+	}
+}
+
+// wordBorder moves a cut inside a word towards limit until it stands between
+// words; cuts at the ends of the text stay.
+func wordBorder(text []rune, at, limit, step int) int {
+	start := at
+	for at > 0 && at < len(text) && at != limit {
+		if unicode.IsSpace(text[at]) != unicode.IsSpace(text[at-1]) {
+			return at
+		}
+		at += step
+	}
+	if at == limit && limit != start && start > 0 && start < len(text) {
+		return start // one long word: cut it where it was
+	}
+	return at
+}
+
+func source(h retriever.Hit, start, end int) SourceRef {
+	ref := SourceRef{URI: h.Source.URI, MediaType: h.Source.MediaType, Page: h.Page, Headings: h.Headings}
+	if h.Source.Verbatim {
+		start, end = start+h.Source.TextOffset, end+h.Source.TextOffset
+		ref.Start, ref.End = &start, &end
+	}
+	return ref
+}
+
+// candidates is how many passages to retrieve: without a ranker those that are
+// not read need not be fetched.
+func (p *Pipeline) candidates() int {
+	if p.config.Ranker.Type == RankerNone {
+		return min(p.config.Retriever.TopK, p.config.Ranker.TopK)
+	}
+	return p.config.Retriever.TopK
+}

@@ -1,0 +1,76 @@
+// Package builtin is the one list of the implementations that Needle brings:
+//
+//	cfg, err := pipeline.LoadConfig("needle.yaml", builtin.Registry())
+//
+// A new retriever, prediction head or file format is one package plus one line
+// here. Programs that bring their own add them to the returned registry.
+package builtin
+
+import (
+	"context"
+	"path/filepath"
+
+	embedded "github.com/needle-search/needle/models/builtin"
+	"github.com/needle-search/needle/models/heads/classification"
+	"github.com/needle-search/needle/models/heads/embedding"
+	"github.com/needle-search/needle/models/heads/relevance"
+	"github.com/needle-search/needle/models/heads/span"
+	"github.com/needle-search/needle/models/heads/tokens"
+	"github.com/needle-search/needle/models/onnx"
+	"github.com/needle-search/needle/models/tokenizer"
+
+	"github.com/needle-search/needle/models"
+	"github.com/needle-search/needle/pipeline"
+	"github.com/needle-search/needle/retriever"
+	"github.com/needle-search/needle/retriever/bleve"
+)
+
+// Registry returns a new registry with everything that Needle brings. It does
+// no I/O.
+func Registry() *pipeline.Registry {
+	r := &pipeline.Registry{}
+	r.AddRetriever("bleve", func() pipeline.RetrieverConfig { return &bleveConfig{bleve.DefaultConfig()} })
+
+	r.SetTokenizer(tokenizer.Load)
+	r.SetModel(openModel)
+	r.AddBundle("builtin", embedded.Bundle)
+	r.AddHead(models.HeadSpan, head(span.New))
+	r.AddHead(models.HeadRelevance, head(relevance.New))
+	r.AddHead(models.HeadEmbedding, head(embedding.New))
+	r.AddHead(models.HeadClassification, head(classification.New))
+	r.AddHead(models.HeadTokens, head(tokens.New))
+
+	for _, p := range processors() {
+		r.AddProcessor(p)
+	}
+	for _, p := range profiles() {
+		r.AddProfile(p)
+	}
+	return r
+}
+
+// bleveConfig makes bleve's settings the section of a configuration.
+type bleveConfig struct {
+	bleve.Config `yaml:",inline"`
+}
+
+func (c *bleveConfig) Open(_ context.Context, dataDir string) (retriever.Backend, error) {
+	return bleve.New(c.Config, filepath.Join(dataDir, "indexes"))
+}
+
+func openModel(ctx context.Context, bundle *models.Bundle, o pipeline.ModelOptions) (models.LanguageModel, error) {
+	library, err := onnx.Locate(onnx.LocateOptions{Path: o.Library})
+	if err != nil {
+		return nil, err
+	}
+	return onnx.Open(ctx, onnx.Config{
+		LibraryPath: library.Path, Precision: o.Precision, Device: o.Device, Logger: o.Logger,
+	}, bundle)
+}
+
+// head adapts the constructors of heads, which want the width only.
+func head(open func(models.HeadSpec, func(string) ([]byte, error), int) (models.Head, error)) pipeline.OpenHead {
+	return func(spec models.HeadSpec, read func(string) ([]byte, error), info models.ModelInfo) (models.Head, error) {
+		return open(spec, read, info.Width)
+	}
+}

@@ -1,0 +1,73 @@
+package pipeline
+
+import (
+	"context"
+	"unicode/utf8"
+
+	"github.com/needle-search/needle/retriever"
+)
+
+// offsetConverter turns code points into the unit that a request named. Byte
+// and UTF-16 offsets depend on all text before them, so the documents are
+// fetched, each once.
+type offsetConverter struct {
+	index retriever.Index
+	unit  string
+	texts map[string]string
+}
+
+func (c *offsetConverter) identity() bool { return c.unit == "" || c.unit == CodePoints }
+
+// convert changes ascending offsets in a document's text.
+func (c *offsetConverter) convert(ctx context.Context, documentID string, offsets ...*int) error {
+	if c.identity() {
+		return nil
+	}
+	text, ok := c.texts[documentID]
+	if !ok {
+		document, err := c.index.Document(ctx, documentID)
+		if err != nil {
+			return err
+		}
+		text = document.Text
+		if c.texts == nil {
+			c.texts = make(map[string]string)
+		}
+		c.texts[documentID] = text
+	}
+	c.within(text, offsets...)
+	return nil
+}
+
+// within changes ascending offsets in a given text.
+func (c *offsetConverter) within(text string, offsets ...*int) {
+	if c.identity() {
+		return
+	}
+	position, units := 0, 0 // code points and units passed so far
+	for _, offset := range offsets {
+		for position < *offset && len(text) > 0 {
+			r, size := utf8.DecodeRuneInString(text)
+			text = text[size:]
+			position++
+			switch {
+			case c.unit == Bytes:
+				units += size
+			case r >= 0x10000:
+				units += 2 // a surrogate pair
+			default:
+				units++
+			}
+		}
+		*offset = units
+	}
+}
+
+func (c *offsetConverter) candidates(ctx context.Context, list []Candidate) error {
+	for i := range list {
+		if err := c.convert(ctx, list[i].DocumentID, &list[i].Start, &list[i].End); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,312 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/needle-search/needle/models"
+	"github.com/needle-search/needle/models/infer"
+	"github.com/needle-search/needle/reader"
+	"github.com/needle-search/needle/retriever"
+)
+
+// A Pipeline retrieves, reads and answers. It is safe for concurrent use. See
+// [Open].
+type Pipeline struct {
+	config  *Config
+	logger  *slog.Logger
+	backend retriever.Backend
+
+	// indexes are opened when they are first used and stay open.
+	mu      sync.Mutex
+	indexes map[string]retriever.Index
+	closed  bool
+
+	// model is nil when the pipeline was opened without a reader.
+	model *loadedModel
+	// tokenizer counts tokens for splitting; the reader's, or nil when it is
+	// opened on first use.
+	tokenizerOnce sync.Once
+	tokenizer     models.Tokenizer
+	tokenizerErr  error
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+var (
+	_ Service   = (*Pipeline)(nil)
+	_ PathAdder = (*Pipeline)(nil)
+)
+
+// loadedModel is a bundle with everything that reading needs.
+type loadedModel struct {
+	bundle     *models.Bundle
+	model      models.LanguageModel
+	service    *infer.Service
+	reader     *reader.Reader
+	ref        ModelRef
+	profile    Profile
+	calibrated bool
+}
+
+// An Option changes how [Open] opens.
+type Option func(*openOptions)
+
+type openOptions struct {
+	withoutReader bool
+	logger        *slog.Logger
+}
+
+// WithoutReader opens no language model: Search and indexing work, Ask gives
+// ErrNoReader.
+func WithoutReader() Option { return func(o *openOptions) { o.withoutReader = true } }
+
+// WithLogger sets where the pipeline logs; the default is silence.
+func WithLogger(logger *slog.Logger) Option { return func(o *openOptions) { o.logger = logger } }
+
+// Open opens the back end and the language model that the configuration names.
+// The data directory is made if it is missing. Errors are those of the parts:
+// [ErrInvalidConfig], [models.ErrRuntimeMissing] (the message says what to run
+// or which path to set), [models.ErrInvalidBundle]. On an error nothing stays
+// open.
+func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, error) {
+	opts := openOptions{logger: slog.New(slog.DiscardHandler)}
+	for _, option := range options {
+		option(&opts)
+	}
+	if err := config.Validate(); err != nil {
+		return nil, configError("the given configuration", err)
+	}
+	if err := os.MkdirAll(config.Data, 0o750); err != nil {
+		return nil, fmt.Errorf("pipeline: data directory: %w", err)
+	}
+	p := &Pipeline{config: config, logger: opts.logger, indexes: make(map[string]retriever.Index)}
+	group, ctx := errgroup.WithContext(ctx)
+	if !opts.withoutReader {
+		group.Go(func() (err error) {
+			p.model, err = openModel(ctx, config, opts.logger)
+			return err
+		})
+	}
+	group.Go(func() (err error) {
+		if p.backend, err = config.Retriever.Options.Open(ctx, config.Data); err != nil {
+			return err
+		}
+		// The configured index is opened at once, beside the model; that it is
+		// missing is an error only for those who use it.
+		_, err = p.index(ctx, "")
+		if errors.Is(err, retriever.ErrIndexNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	if p.model != nil {
+		p.tokenizerOnce.Do(func() { p.tokenizer = p.model.reader.Tokenizer() })
+	}
+	return p, nil
+}
+
+func openBundle(config *Config) (*models.Bundle, error) {
+	if open, ok := config.registry.bundles[config.Reader.Bundle]; ok {
+		return open()
+	}
+	info, err := os.Stat(config.Reader.Bundle)
+	if err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("%w: reader.bundle: %q is neither a directory nor a known name (%s)",
+			models.ErrInvalidBundle, config.Reader.Bundle, names(config.registry.bundles))
+	}
+	return models.ReadBundle(os.DirFS(config.Reader.Bundle))
+}
+
+func openTokenizer(config *Config, bundle *models.Bundle) (models.Tokenizer, error) {
+	if config.registry.tokenizer == nil {
+		return nil, errors.New("pipeline: the registry has no tokenizer")
+	}
+	data, err := bundle.ReadFile(bundle.Manifest.Tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	tokenizer, err := config.registry.tokenizer(data)
+	if err != nil {
+		return nil, fmt.Errorf("pipeline: %s: %w", bundle.Manifest.Tokenizer, err)
+	}
+	return tokenizer, nil
+}
+
+// openModel opens tokenizer and graph side by side: each takes a noticeable
+// part of the time to the first answer.
+func openModel(ctx context.Context, config *Config, logger *slog.Logger) (*loadedModel, error) {
+	bundle, err := openBundle(config)
+	if err != nil {
+		return nil, err
+	}
+	if config.registry.model == nil {
+		return nil, errors.New("pipeline: the registry has no language model")
+	}
+	m := &loadedModel{bundle: bundle}
+	var tokenizer models.Tokenizer
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		tokenizer, err = openTokenizer(config, bundle)
+		return err
+	})
+	group.Go(func() (err error) {
+		m.model, err = config.registry.model(groupCtx, bundle, ModelOptions{
+			Precision: config.Reader.Precision,
+			Device:    config.Reader.Device,
+			Library:   config.Runtime.Library,
+			Logger:    logger,
+		})
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	if err := m.assemble(config, tokenizer); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
+}
+
+func (m *loadedModel) assemble(config *Config, tokenizer models.Tokenizer) error {
+	info := m.model.Info()
+	head, err := config.registry.openHead(m.bundle, models.HeadSpan, info)
+	if err != nil {
+		return err
+	}
+	span, ok := head.(models.SpanHead)
+	if !ok {
+		return fmt.Errorf("pipeline: the head registered as %q predicts no spans", models.HeadSpan)
+	}
+	// The service owns the model from here on.
+	if m.service, err = infer.New(m.model, infer.Config{Workers: config.Reader.Workers, Queue: config.Limits.Queue}); err != nil {
+		return err
+	}
+	if m.reader, err = reader.New(tokenizer, m.service, span, config.Reader.Config); err != nil {
+		return err
+	}
+	m.ref = ModelRef{Name: info.Name, Hash: info.Hash, Precision: info.Precision}
+	m.profile, m.calibrated = config.registry.profileFor(m.bundle.Hash, config.Retriever.Type, config.Ranker.Type)
+	return nil
+}
+
+func (m *loadedModel) close() error {
+	switch {
+	case m.service != nil:
+		return m.service.Close() // and the model with it
+	case m.model != nil:
+		return m.model.Close()
+	}
+	return nil
+}
+
+// Config returns the configuration that the pipeline was opened with. It must
+// not be changed.
+func (p *Pipeline) Config() *Config { return p.config }
+
+// Model names the bundle that answers; it is zero without a reader.
+func (p *Pipeline) Model() ModelRef {
+	if p.model == nil {
+		return ModelRef{}
+	}
+	return p.model.ref
+}
+
+// index returns an open index; an empty name means the configured one.
+func (p *Pipeline) index(ctx context.Context, name string) (retriever.Index, error) {
+	name = cmp.Or(name, p.config.Index)
+	if err := retriever.ValidIndexName(name); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrClosed
+	}
+	if index, ok := p.indexes[name]; ok {
+		return index, nil
+	}
+	index, err := p.backend.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	p.indexes[name] = index
+	return index, nil
+}
+
+// indexOrCreate is index for writes.
+func (p *Pipeline) indexOrCreate(ctx context.Context, name string) (retriever.Index, error) {
+	index, err := p.index(ctx, name)
+	if !errors.Is(err, retriever.ErrIndexNotFound) {
+		return index, err
+	}
+	if err := p.CreateIndex(ctx, name); err != nil && !errors.Is(err, retriever.ErrIndexExists) {
+		return nil, err
+	}
+	return p.index(ctx, name)
+}
+
+// Ready reports why questions cannot be answered at full speed: the pipeline
+// is closed, has no reader, or the model cannot be run. It reads a short text,
+// so the first call warms the model up.
+func (p *Pipeline) Ready(ctx context.Context) error {
+	p.mu.Lock()
+	closed := p.closed
+	p.mu.Unlock()
+	switch {
+	case closed:
+		return ErrClosed
+	case p.model == nil:
+		return ErrNoReader
+	}
+	_, err := p.model.reader.Read(ctx, "ready?", []retriever.Passage{{DocumentID: "ready", Text: "Yes, ready.", End: 11}}, reader.Options{})
+	return err
+}
+
+// Close waits for running requests to release what they use and closes
+// everything. Closing twice is allowed.
+func (p *Pipeline) Close() error {
+	p.closeOnce.Do(func() {
+		p.mu.Lock()
+		p.closed = true
+		indexes := p.indexes
+		p.indexes = nil
+		p.mu.Unlock()
+		var faults []error
+		if p.model != nil {
+			faults = append(faults, p.model.close())
+		}
+		for _, index := range indexes {
+			faults = append(faults, index.Close())
+		}
+		if p.backend != nil {
+			faults = append(faults, p.backend.Close())
+		}
+		p.closeErr = errors.Join(faults...)
+	})
+	return p.closeErr
+}
+
+// withTimeout applies limits.timeout.
+func (p *Pipeline) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if p.config.Limits.Timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, p.config.Limits.Timeout,
+		fmt.Errorf("%w: limits.timeout of %v passed", context.DeadlineExceeded, p.config.Limits.Timeout))
+}
+
+// milliseconds is how timings are reported.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,188 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// A Profile turns the scores of one combination of bundle, retriever and
+// ranker into probabilities. It is fitted on questions with known answers; see
+// [FitProfile].
+//
+// With m the margin of a span (its logits less the null answer's), b the BM25
+// score of its passage divided by the best BM25 score of the question, and
+// fused = m + BM25Weight*b, the probabilities are logistic regressions:
+//
+//	P(answer correct)   = 1 / (1 + exp(-(Answer.Intercept + Answer.Fused*fused + Answer.Share*ln(share))))
+//	P(no answer at all) = 1 / (1 + exp(-(NoAnswer.Intercept + NoAnswer.Fused*best)))
+//
+// share is exp(fused) over the sum of exp(fused) of all answers of the question
+// and exp(0) for the null answer: a rival answer elsewhere lowers it. best is
+// the greatest fused score of all windows read. This is Platt scaling (Platt
+// 1999) with the question's other answers as a second feature.
+type Profile struct {
+	// Bundle is the content hash of the bundle; empty fits every bundle, which
+	// makes it a fallback whose results are not called calibrated.
+	Bundle string `json:"bundle"`
+	// Retriever and Ranker are the types of the stages before the reader.
+	Retriever string `json:"retriever"`
+	Ranker    string `json:"ranker"`
+
+	BM25Weight float64  `json:"bm25_weight"`
+	Answer     Logistic `json:"answer"`
+	NoAnswer   Logistic `json:"no_answer"`
+	// NoAnswerThreshold is the no-answer probability from which on a question
+	// counts as not answerable.
+	NoAnswerThreshold float64 `json:"no_answer_threshold"`
+	// Fitted says on what and how the profile was fitted.
+	Fitted string `json:"fitted"`
+}
+
+// Logistic holds the coefficients of a logistic regression.
+type Logistic struct {
+	Intercept float64 `json:"intercept"`
+	Fused     float64 `json:"fused"`
+	Share     float64 `json:"share,omitempty"`
+}
+
+// fallbackProfile orders by the reader alone and takes its margin at face
+// value.
+func fallbackProfile() Profile {
+	return Profile{
+		Answer:            Logistic{Fused: 1},
+		NoAnswer:          Logistic{Fused: -1},
+		NoAnswerThreshold: 0.5,
+		Fitted:            "not fitted: the reader's margin is taken at face value",
+	}
+}
+
+// profileFor returns the profile of a combination and whether it was fitted
+// for exactly that.
+func (r *Registry) profileFor(bundle, retriever, ranker string) (Profile, bool) {
+	for _, p := range r.profiles {
+		if p.Bundle == bundle && p.Retriever == retriever && p.Ranker == ranker {
+			return p, true
+		}
+	}
+	return fallbackProfile(), false
+}
+
+func (p Profile) fused(margin, bm25 float64) float64 { return margin + p.BM25Weight*bm25 }
+
+func (l Logistic) probability(fused, logShare float64) float64 {
+	return 1 / (1 + math.Exp(-(l.Intercept + l.Fused*fused + l.Share*logShare)))
+}
+
+// logShares returns ln(share) of every fused score; see [Profile].
+func logShares(fused []float64) []float64 {
+	top := 0.0
+	for _, f := range fused {
+		top = max(top, f)
+	}
+	sum := math.Exp(-top)
+	for _, f := range fused {
+		sum += math.Exp(f - top)
+	}
+	shares := make([]float64, len(fused))
+	for i, f := range fused {
+		shares[i] = f - top - math.Log(sum)
+	}
+	return shares
+}
+
+// An Observation is one question as the reader saw it, with what is known of
+// its answers: the material for [FitProfile].
+type Observation struct {
+	// Spans holds the margin, the relative BM25 score (0 to 1) and the
+	// correctness of every distinct answer.
+	Spans []ObservedSpan
+	// Answered says that the candidates came from an index that holds the
+	// answer.
+	Answered bool
+}
+
+// An ObservedSpan is one possible answer of an [Observation].
+type ObservedSpan struct {
+	Margin, BM25 float64
+	Correct      bool
+}
+
+// errTooFew says that a profile cannot be fitted.
+var errTooFew = errors.New("pipeline: fit profile: at least 50 questions with and 50 without an answer are needed")
+
+// FitProfile fits the weights and both regressions. The BM25 weight is the one
+// of a grid from 0 to 8 with the most correct first answers; the regressions
+// minimise the logistic loss by Newton's method with a small ridge. The answer
+// regression sees the first answer of every question, because its probability
+// is the one that users act on. The result is deterministic.
+func FitProfile(observations []Observation) (Profile, error) {
+	answered := 0
+	for _, o := range observations {
+		if o.Answered {
+			answered++
+		}
+	}
+	if answered < 50 || len(observations)-answered < 50 {
+		return Profile{}, fmt.Errorf("%w; there are %d and %d", errTooFew, answered, len(observations)-answered)
+	}
+	best, bestCorrect := Profile{}, -1
+	for step := range 33 {
+		p := Profile{BM25Weight: float64(step) / 4}
+		correct := 0
+		for _, o := range observations {
+			if _, top, ok := p.top(o); ok && o.Answered && top.Correct {
+				correct++
+			}
+		}
+		if correct > bestCorrect {
+			best, bestCorrect = p, correct
+		}
+	}
+	var answer, noAnswer []sample
+	for _, o := range observations {
+		features, top, ok := best.top(o)
+		if !ok {
+			continue
+		}
+		answer = append(answer, sample{[]float64{1, features[0], features[1]}, top.Correct})
+		noAnswer = append(noAnswer, sample{[]float64{1, features[0]}, !o.Answered})
+	}
+	a, err := fitLogistic(answer)
+	if err != nil {
+		return Profile{}, err
+	}
+	n, err := fitLogistic(noAnswer)
+	if err != nil {
+		return Profile{}, err
+	}
+	best.Answer = Logistic{a[0], a[1], a[2]}
+	best.NoAnswer = Logistic{Intercept: n[0], Fused: n[1]}
+	best.NoAnswerThreshold = 0.5
+	if best.Answer.Fused+best.Answer.Share <= 0 || best.Answer.Fused < 0 || best.Answer.Share < 0 {
+		// A negative weight would order answers against their score; drop the
+		// share and fit again.
+		for i := range answer {
+			answer[i].x = answer[i].x[:2]
+		}
+		if a, err = fitLogistic(answer); err != nil {
+			return Profile{}, err
+		}
+		best.Answer = Logistic{Intercept: a[0], Fused: a[1]}
+	}
+	return best, nil
+}
+
+// top returns the features of the first answer: its fused score and ln(share).
+func (p Profile) top(o Observation) (features [2]float64, top ObservedSpan, ok bool) {
+	if len(o.Spans) == 0 {
+		return features, top, false
+	}
+	fused := make([]float64, len(o.Spans))
+	for i, s := range o.Spans {
+		fused[i] = p.fused(s.Margin, s.BM25)
+	}
+	i := slices.Index(fused, slices.Max(fused))
+	return [2]float64{fused[i], logShares(fused)[i]}, o.Spans[i], true
+}

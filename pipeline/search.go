@@ -1,0 +1,98 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/needle-search/needle/retriever"
+)
+
+// defaultSearchTopK is how many hits a search returns that names no number.
+const defaultSearchTopK = 10
+
+// retrieval is what ask and search want from an index.
+type retrieval struct {
+	index, text string
+	topK        int
+	filter      *retriever.Filter
+	access      Access
+	explain     bool
+}
+
+type retrieved struct {
+	retriever.Results
+	index retriever.Index
+	took  time.Duration
+}
+
+func (p *Pipeline) retrieve(ctx context.Context, r retrieval) (retrieved, error) {
+	begin := time.Now()
+	index, err := p.index(ctx, r.index)
+	if err != nil {
+		return retrieved{}, err
+	}
+	results, err := index.Retrieve(ctx, retriever.Query{
+		Text: r.text, TopK: r.topK, Filter: r.filter,
+		Groups: r.access.Groups, AllGroups: r.access.AllGroups, Explain: r.explain,
+	})
+	if err != nil {
+		return retrieved{}, p.cause(ctx, err)
+	}
+	return retrieved{results, index, time.Since(begin)}, nil
+}
+
+// Search returns the best passages for a query without reading them. The
+// errors are those of [Pipeline.Ask] less the model's.
+func (p *Pipeline) Search(ctx context.Context, request SearchRequest) (*SearchResult, error) {
+	begin := time.Now()
+	if err := errors.Join(checkText(request.Query), checkOptions(request.TopK, request.OffsetUnit)); err != nil {
+		return nil, err
+	}
+	ctx, cancel := p.withTimeout(ctx)
+	defer cancel()
+	found, err := p.retrieve(ctx, retrieval{
+		index: request.Index, text: request.Query, topK: cmp.Or(request.TopK, defaultSearchTopK),
+		filter: request.Filter, access: request.Access, explain: request.Explain,
+	})
+	if err != nil {
+		return nil, err
+	}
+	result := &SearchResult{
+		Query:      request.Query,
+		Hits:       make([]Candidate, 0, len(found.Hits)),
+		Terms:      append([]string{}, found.Terms...),
+		Warnings:   []string{},
+		Index:      cmp.Or(request.Index, p.config.Index),
+		Generation: found.Generation,
+		TimingsMS:  map[string]float64{"retrieve": milliseconds(found.took)},
+	}
+	if len(found.Terms) == 0 {
+		result.Warnings = append(result.Warnings, "the query has only stop words, so nothing can be found")
+	}
+	for _, h := range found.Hits {
+		result.Hits = append(result.Hits, candidate(h))
+	}
+	units := offsetConverter{index: found.index, unit: request.OffsetUnit}
+	if err := units.candidates(ctx, result.Hits); err != nil {
+		return nil, err
+	}
+	result.TimingsMS["total"] = milliseconds(time.Since(begin))
+	return result, nil
+}
+
+func candidate(h retriever.Hit) Candidate {
+	return Candidate{
+		PassageID:  h.ID(),
+		DocumentID: h.DocumentID,
+		Title:      h.Title,
+		Start:      h.Start,
+		End:        h.End,
+		Text:       h.Text,
+		Source:     source(h, h.Start, h.End),
+		Metadata:   h.Metadata,
+		Scores:     h.Scores,
+		Terms:      h.Explanation,
+	}
+}
