@@ -113,7 +113,8 @@ type Section struct {
 type Fault struct {
 	// Path is the file, or empty for a document that was given directly.
 	Path string `json:"path,omitempty"`
-	// Line is the 1-based line of the record, 0 when unknown.
+	// Line is the 1-based line of the record, 0 when unknown. For a document
+	// that was given directly it is its position among them.
 	Line int `json:"line,omitempty"`
 	// DocumentID is the document, where there is one.
 	DocumentID string `json:"document_id,omitempty"`
@@ -122,18 +123,19 @@ type Fault struct {
 	Skipped bool `json:"skipped,omitempty"`
 	// Reason says what is wrong and, where possible, what to do about it.
 	Reason string `json:"reason"`
+	// Err is the cause, for errors.Is; nil where a rule left something out.
+	Err error `json:"-"`
 }
 
 // String returns the fault as one line: path:line: reason.
 func (f Fault) String() string {
-	place := f.Path
-	if place == "" {
-		place = "document " + fmt.Sprintf("%q", f.DocumentID)
+	switch {
+	case f.Path != "" && f.Line > 0:
+		return fmt.Sprintf("%s:%d: %s", f.Path, f.Line, f.Reason)
+	case f.Path != "":
+		return f.Path + ": " + f.Reason
 	}
-	if f.Line > 0 {
-		place = fmt.Sprintf("%s:%d", place, f.Line)
-	}
-	return place + ": " + f.Reason
+	return fmt.Sprintf("document %d (%q): %s", f.Line, f.DocumentID, f.Reason)
 }
 
 // The reasons for which a whole file is not taken, for errors.Is.

@@ -208,7 +208,7 @@ func ignored(name string) string {
 }
 
 func failed(shown string, err error) Found {
-	return Found{Fault: &Fault{Path: shown, Reason: pathReason(err)}}
+	return Found{Fault: &Fault{Path: shown, Reason: pathReason(err), Err: err}}
 }
 
 // pathReason returns an error without the path, which the fault names already.
