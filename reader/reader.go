@@ -74,6 +74,9 @@ func New(tokenizer models.Tokenizer, model models.Inferencer, head models.SpanHe
 	return &Reader{tokenizer: tokenizer, model: model, head: head, config: config}, nil
 }
 
+// Tokenizer returns the tokenizer that the reader was made with.
+func (r *Reader) Tokenizer() models.Tokenizer { return r.tokenizer }
+
 // Tokenize cuts a question, so that callers can check its length.
 func (r *Reader) Tokenize(question string) models.Tokens { return r.tokenizer.Tokenize(question) }
 
