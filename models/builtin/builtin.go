@@ -1,0 +1,40 @@
+// Package builtin holds the bundle that is compiled into the program, so that
+// Needle answers without a download:
+//
+//	bundle, err := builtin.Bundle()
+//
+// The bundle is data: training/ makes it, and nothing here knows which model it
+// is. Everything in this package is safe for concurrent use.
+package builtin
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/needle-search/needle/models"
+)
+
+//go:embed bundle
+var embedded embed.FS
+
+// Files returns the files of the embedded bundle, with the manifest at the
+// root.
+func Files() fs.FS {
+	// Sub fails for invalid paths only, and this one is a constant.
+	files, err := fs.Sub(embedded, "bundle")
+	if err != nil {
+		return embedded
+	}
+	return files
+}
+
+// Bundle returns the embedded bundle. Errors wrap models.ErrInvalidBundle; they
+// mean that the program was built from a damaged checkout.
+func Bundle() (*models.Bundle, error) {
+	b, err := models.ReadBundle(Files())
+	if err != nil {
+		return nil, fmt.Errorf("builtin: read the embedded bundle: %w", err)
+	}
+	return b, nil
+}
