@@ -252,13 +252,27 @@ func (w *writer) appendInline(b *strings.Builder, parent ast.Node, depth int) {
 	}
 }
 
-// unescape resolves backslashes and character references. References to
-// control characters are dropped: no text may hold them.
+// unescape resolves backslashes and character references; an escaped "&" starts
+// no reference.
 func unescape(value []byte) []byte {
 	if bytes.IndexByte(value, '\\') < 0 && bytes.IndexByte(value, '&') < 0 {
 		return value
 	}
-	return bytes.ReplaceAll(util.ResolveEntityNames(util.ResolveNumericReferences(util.UnescapePunctuations(value))), []byte{0}, nil)
+	var out []byte
+	for len(value) > 0 {
+		at := 0
+		for at < len(value) && (value[at] != '\\' || at+1 == len(value) || !util.IsPunct(value[at+1])) {
+			at++
+		}
+		out = append(out, util.ResolveEntityNames(util.ResolveNumericReferences(value[:at]))...)
+		if at == len(value) {
+			break
+		}
+		out = append(out, value[at+1])
+		value = value[at+2:]
+	}
+	// No text may hold a NUL, which "&#0;" may have become.
+	return bytes.ReplaceAll(out, []byte{0}, nil)
 }
 
 // stripHTML returns the text of a block of HTML.

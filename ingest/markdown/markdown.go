@@ -81,31 +81,32 @@ func (p *Processor) Process(_ context.Context, file ingest.File, content *io.Sec
 	return sink.Document(doc)
 }
 
-// heading notes the start of a section and, for the first of the highest
-// level, the title.
+// heading notes the start of a section and the title. Headings in quotes and
+// lists are part of these and start nothing.
 func (w *writer) heading(n *ast.Heading) {
 	title := strings.Join(strings.Fields(w.inline(n)), " ")
 	if title == "" {
 		return
 	}
 	w.startBlock()
-	if w.title == "" || n.Level == 1 && w.titleLevel > 1 {
-		w.title, w.titleLevel = title, n.Level
+	if w.depth == 1 {
+		w.section(n.Level, title)
 	}
-	for len(w.stack) > 0 && w.stack[len(w.stack)-1].level >= n.Level {
+	w.write(title)
+	w.endBlock()
+}
+
+func (w *writer) section(level int, title string) {
+	if w.title == "" || level == 1 && w.titleLevel > 1 {
+		w.title, w.titleLevel = title, level
+	}
+	for len(w.stack) > 0 && w.stack[len(w.stack)-1].level >= level {
 		w.stack = w.stack[:len(w.stack)-1]
 	}
-	w.stack = append(w.stack, open{n.Level, title})
+	w.stack = append(w.stack, open{level, title})
 	headings := make([]string, len(w.stack))
 	for i, h := range w.stack {
 		headings[i] = h.title
 	}
-	// Headings in quotes and lists belong to these.
-	if w.indent == "" {
-		w.sections = append(w.sections, ingest.Section{Start: w.runes, Headings: headings})
-	} else {
-		w.stack = w.stack[:len(w.stack)-1]
-	}
-	w.write(title)
-	w.endBlock()
+	w.sections = append(w.sections, ingest.Section{Start: w.runes, Headings: headings})
 }
