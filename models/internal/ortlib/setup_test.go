@@ -53,7 +53,7 @@ func testSetup(t *testing.T, opts Options) *setup {
 // fakeELF makes the smallest shared library that says it is ONNX Runtime: an
 // ELF file with the section that holds symbol versions. An empty version leaves
 // the section out. The padding makes it large enough to be cut.
-func fakeELF(t *testing.T, machine uint16, version string, padding int) []byte {
+func fakeELF(t testing.TB, machine uint16, version string, padding int) []byte {
 	t.Helper()
 	le := binary.LittleEndian
 	const ehsize, shsize = 64, 64
@@ -126,7 +126,7 @@ type file struct {
 	data []byte
 }
 
-func zipOf(t *testing.T, files ...file) []byte {
+func zipOf(t testing.TB, files ...file) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
@@ -145,7 +145,7 @@ func zipOf(t *testing.T, files ...file) []byte {
 	return b.Bytes()
 }
 
-func tgzOf(t *testing.T, files ...file) []byte {
+func tgzOf(t testing.TB, files ...file) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
