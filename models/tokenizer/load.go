@@ -200,5 +200,5 @@ func buildSegmenter(f *file) (segmenter, error) {
 	if err := json.Unmarshal(f.normalizer, &options); err != nil {
 		return nil, fmt.Errorf("normalizer: %w", err)
 	}
-	return &bertSegmenter{fold: newBertFold(options), model: model}, nil
+	return newBertSegmenter(options, model), nil
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/needle-search/needle/models"
+	"github.com/needle-search/needle/models/modelstest"
 	"github.com/needle-search/needle/models/tokenizer"
 )
 
@@ -60,7 +61,4 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-func TestFirst(t *testing.T) {
-	tok := loadMiniLM(t)
-	t.Log(tok.Tokenize("Hello wörld, [SEP] unaffable 中国 한국!"), tok.VocabularySize())
-}
+func TestConformance(t *testing.T) { modelstest.TestTokenizer(t, loadMiniLM(t)) }
