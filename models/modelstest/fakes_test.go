@@ -109,3 +109,9 @@ func TestNewBundle(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestFakeConforms(t *testing.T) {
+	modelstest.TestLanguageModel(t, func(*testing.T) models.LanguageModel {
+		return modelstest.NewLanguageModel(modelstest.Options{})
+	})
+}

@@ -1,0 +1,99 @@
+package infer
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/needle-search/needle/models"
+)
+
+// A Config sizes the gate; the zero value fits a CPU.
+type Config struct {
+	// Workers is how many native calls run at a time; 0 means the usable cores
+	// (GOMAXPROCS) divided by Threads.
+	Workers int
+	// Threads is how many cores one call keeps busy, 1 when 0; it must be what
+	// the model was opened with.
+	Threads int
+	// Queue is how many requests may wait or run, 256 when 0. Later ones fail
+	// with models.ErrOverloaded.
+	Queue int
+	// QueueTokens is how many tokens may wait, 1048576 when 0. A request that
+	// finds the queue empty is taken at any size.
+	QueueTokens int
+	// BatchTokens is how many tokens, padding included, one call may have. 0
+	// gives every encoding a call of its own, which is best on a CPU; GPUs want
+	// some thousands.
+	BatchTokens int
+	// Observe, when set, is told of every native call, from the goroutine that
+	// made it. It must return quickly.
+	Observe func(Call)
+}
+
+// The defaults of a [Config].
+const (
+	DefaultQueue       = 256
+	DefaultQueueTokens = 1 << 20
+)
+
+// A Call is one native call, as an observer sees it.
+type Call struct {
+	Model models.ModelInfo
+	// Encodings and Tokens are what the call computed, without padding.
+	Encodings, Tokens int
+	// Waited is how long the oldest encoding of the call was in the queue.
+	Waited time.Duration
+	// Ran is how long the call took.
+	Ran time.Duration
+	// Err is how it failed, nil if it did not.
+	Err error
+}
+
+// Stats are the gate's state at one moment.
+type Stats struct {
+	Workers int `json:"workers"`
+	// Running is how many native calls run.
+	Running int `json:"running"`
+	// Requests is how many requests wait or run.
+	Requests int `json:"requests"`
+	// Encodings and Tokens are what waits.
+	Encodings int `json:"encodings"`
+	Tokens    int `json:"tokens"`
+	// Refused counts the requests that found the queue full, since the start.
+	Refused uint64 `json:"refused"`
+}
+
+// Validate checks the values.
+func (c Config) Validate() error {
+	var faults []error
+	for _, v := range []struct {
+		key   string
+		value int
+	}{
+		{"workers", c.Workers}, {"threads", c.Threads}, {"queue", c.Queue},
+		{"queue_tokens", c.QueueTokens}, {"batch_tokens", c.BatchTokens},
+	} {
+		if v.value < 0 {
+			faults = append(faults, fmt.Errorf("%s is %d; it cannot be negative", v.key, v.value))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Threads == 0 {
+		c.Threads = 1
+	}
+	if c.Workers == 0 {
+		c.Workers = max(runtime.GOMAXPROCS(0)/c.Threads, 1)
+	}
+	if c.Queue == 0 {
+		c.Queue = DefaultQueue
+	}
+	if c.QueueTokens == 0 {
+		c.QueueTokens = DefaultQueueTokens
+	}
+	return c
+}
