@@ -169,6 +169,7 @@ func (g *Ingester) run(ctx context.Context, index Target, r *recorder, produce f
 // readFiles reads several files at once and hands on their documents in the
 // order of the files, so that every run over the same files is the same.
 func (g *Ingester) readFiles(ctx context.Context, b *batcher, found iter.Seq[Found]) error {
+	outer := ctx // the group's own context ends with the group
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(g.options.Workers)
 	turn := make(chan struct{})
@@ -194,7 +195,7 @@ func (g *Ingester) readFiles(ctx context.Context, b *batcher, found iter.Seq[Fou
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return ctx.Err()
+	return outer.Err()
 }
 
 func await(ctx context.Context, turn <-chan struct{}) error {
