@@ -1,0 +1,67 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/needle-search/needle/api/internal/wire"
+)
+
+func (s *Server) listIndexes(c *gin.Context) error {
+	indexes, err := s.service.Indexes(c.Request.Context())
+	if err != nil {
+		return err
+	}
+	return s.writeJSON(c, http.StatusOK, wire.Indexes{Indexes: list(indexes)})
+}
+
+func (s *Server) getIndex(c *gin.Context) error {
+	name, err := indexName(c)
+	if err != nil {
+		return err
+	}
+	stats, err := s.service.Stats(c.Request.Context(), name)
+	if err != nil {
+		return err
+	}
+	return s.writeJSON(c, http.StatusOK, stats)
+}
+
+// putIndex makes an index. It takes no settings yet, so a body may only be an
+// empty object.
+func (s *Server) putIndex(c *gin.Context) error {
+	name, err := indexName(c)
+	if err != nil {
+		return err
+	}
+	if err := s.readJSON(c, maxQueryBody, &struct{}{}, false, true); err != nil {
+		return err
+	}
+	if err := s.service.CreateIndex(c.Request.Context(), name); err != nil {
+		return err
+	}
+	stats, err := s.service.Stats(c.Request.Context(), name)
+	if err != nil {
+		return err
+	}
+	c.Header("Location", "/v1/indexes/"+stats.Name)
+	return s.writeJSON(c, http.StatusCreated, stats)
+}
+
+func (s *Server) deleteIndex(c *gin.Context) error {
+	name, err := indexName(c)
+	if err != nil {
+		return err
+	}
+	if err := s.service.DropIndex(c.Request.Context(), name); err != nil {
+		return err
+	}
+	noContent(c)
+	return nil
+}
+
+func noContent(c *gin.Context) {
+	c.Status(http.StatusNoContent)
+	c.Writer.WriteHeaderNow()
+}
