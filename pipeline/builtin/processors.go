@@ -10,5 +10,5 @@ import (
 
 // processors are the file formats, the most specific first.
 func processors() []ingest.Processor {
-	return []ingest.Processor{squad.New(), jsonl.New(), markdown.New(), text.New()}
+	return []ingest.Processor{squad.Processor{}, jsonl.Processor{}, markdown.New(), text.Processor{}}
 }
