@@ -27,7 +27,11 @@ type unit struct {
 	from, to   int // the same in bytes
 	tokens     int // at least 1
 	after      border
+	opens      bool // a section starts here, most likely with its heading
 }
+
+// headingPenalty keeps a heading with what it is about.
+const headingPenalty = 1
 
 // A span is a passage in units: [first, last).
 type span struct{ first, last int }
@@ -58,6 +62,9 @@ func (s *Splitter) pack(units []unit) []span {
 			cost := best[i] + passageCost + slack*slack
 			if j < n {
 				cost += penalties[units[j-1].after]
+				if units[j-1].opens {
+					cost += headingPenalty
+				}
 			}
 			if cost < best[j] {
 				best[j], from[j], begin[j] = cost, i, first

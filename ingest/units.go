@@ -23,6 +23,7 @@ func (s *Splitter) units(doc Extracted) []unit {
 			if doc.Sections[nextSection].Start > 0 {
 				u.raise(borderSection)
 			}
+			u.opens = true
 			nextSection++
 		}
 		to, kind := nextChunk(u.text, from)
@@ -109,6 +110,7 @@ type unitizer struct {
 	starts   []int // where the tokens of the current chunk start
 	token    int   // the next of them
 	base     int   // code points before the current chunk
+	opens    bool  // the next unit opens a section
 	units    []unit
 }
 
@@ -149,10 +151,13 @@ func (u *unitizer) piece(from, to int, after border) {
 	u.raise(after)
 }
 
+// few is how many tokens make a unit where sentences do not.
+func (s *Splitter) few() int { return max(1, s.config.MaxTokens/16) }
+
 // words cuts a stretch without sentence or line borders into units of a few
 // words, or of a few graphemes where there is no white space.
 func (u *unitizer) words(from, to int) {
-	few := max(1, u.splitter.config.MaxTokens/16)
+	few := u.splitter.few()
 	clusters := graphemes.FromString(u.text[from:to])
 	at, runes := from, 0
 	for clusters.Next() {
@@ -180,12 +185,9 @@ func (u *unitizer) add(from, to, runes int, after border) {
 	tokens := u.tokensIn(runes)
 	text := u.text[from:to]
 	inner := strings.TrimLeftFunc(text, unicode.IsSpace)
-	// A combining mark makes one character with the space before it.
-	if len(inner) < len(text) {
-		if r, _ := utf8.DecodeRuneInString(inner); unicode.Is(unicode.M, r) || unicode.Is(unicode.Cf, r) {
-			_, size := utf8.DecodeLastRuneInString(text[:len(text)-len(inner)])
-			inner = text[len(text)-len(inner)-size:]
-		}
+	if lead := text[:len(text)-len(inner)]; lead != "" && joins(lead, inner) {
+		_, size := utf8.DecodeLastRuneInString(lead)
+		inner = text[len(lead)-size:]
 	}
 	lead := text[:len(text)-len(inner)]
 	inner = strings.TrimRightFunc(inner, unicode.IsSpace)
@@ -193,12 +195,32 @@ func (u *unitizer) add(from, to, runes int, after border) {
 		u.raise(after)
 	} else {
 		start := u.runes + utf8.RuneCountInString(lead)
-		u.units = append(u.units, unit{
+		next := unit{
 			start: start, end: start + utf8.RuneCountInString(inner),
 			from: from + len(lead), to: from + len(lead) + len(inner),
-			tokens: max(1, tokens), after: after,
-		})
+			tokens: max(1, tokens), after: after, opens: u.opens,
+		}
+		u.opens = false
+		// A thousand lines of one word each need not be weighed one by one.
+		if last := len(u.units) - 1; last >= 0 && u.units[last].after <= borderLine && u.units[last].tokens+next.tokens <= u.splitter.few() {
+			next.start, next.from, next.opens = u.units[last].start, u.units[last].from, u.units[last].opens
+			next.tokens += u.units[last].tokens
+			u.units = u.units[:last]
+		}
+		u.units = append(u.units, next)
 	}
 	u.runes += runes
 	u.token += tokens
+}
+
+// joins reports whether text starts with a mark that makes one character with
+// the white space before it.
+func joins(space, text string) bool {
+	first, size := utf8.DecodeRuneInString(text)
+	if first < 0x300 {
+		return false
+	}
+	last, _ := utf8.DecodeLastRuneInString(space)
+	clusters := graphemes.FromString(string(last) + text[:size])
+	return clusters.Next() && clusters.End() > utf8.RuneLen(last)
 }
