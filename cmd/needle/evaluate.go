@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/needle-search/needle/eval"
+	"github.com/needle-search/needle/pipeline"
+	"github.com/needle-search/needle/retriever"
+)
+
+// collection is a data set and the documents that its questions are asked over.
+type collection struct {
+	name    string
+	dataset *eval.Dataset
+	// documents are the paragraphs of the data set and of the corpus files, one
+	// document each.
+	documents []retriever.Document
+	// text finds a gold paragraph by document id.
+	text map[string]string
+}
+
+func loadCollection(path string, corpus []string) (*collection, error) {
+	c := &collection{name: filepath.Base(path), text: make(map[string]string)}
+	for i, p := range append([]string{path}, corpus...) {
+		paths := []string{p}
+		if info, err := os.Stat(p); err != nil {
+			return nil, err
+		} else if info.IsDir() {
+			if paths, err = filepath.Glob(filepath.Join(p, "*.json")); err != nil || len(paths) == 0 {
+				return nil, fmt.Errorf("eval: no .json file in %s", p)
+			}
+		}
+		for _, file := range paths {
+			dataset, err := readSQuAD(file)
+			if err != nil {
+				return nil, err
+			}
+			if i == 0 && c.dataset == nil {
+				c.dataset = dataset
+			}
+			c.add(dataset)
+		}
+	}
+	return c, nil
+}
+
+func readSQuAD(path string) (*eval.Dataset, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	dataset, err := eval.ReadSQuAD(f, filepath.Base(path))
+	if err != nil {
+		return nil, fmt.Errorf("eval: %s: %w", path, err)
+	}
+	return dataset, nil
+}
+
+func (c *collection) add(dataset *eval.Dataset) {
+	for _, p := range dataset.Paragraphs {
+		c.text[p.ID] = p.Text
+		c.documents = append(c.documents, retriever.Document{ID: p.ID, Title: p.Title, Text: p.Text})
+	}
+}
+
+// openCollection indexes the collection in a temporary place and opens it.
+// Title and text are indexed as they are; the questions may be longer than a
+// user's.
+func (a *app) openCollection(ctx context.Context, c *collection, options ...pipeline.Option) (*pipeline.Pipeline, func(), error) {
+	cfg, err := a.config()
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Limits.MaxQuestionTokens = cfg.Reader.MaxSeqLength / 2
+	cfg.Limits.Timeout = 0
+	if a.indexName != "" {
+		p, err := pipeline.Open(ctx, cfg, options...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return p, func() { p.Close() }, nil
+	}
+	dir, err := os.MkdirTemp("", "needle-eval-")
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg.Data = dir
+	p, err := pipeline.Open(ctx, cfg, options...)
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, nil, err
+	}
+	closeAll := func() {
+		p.Close()
+		os.RemoveAll(dir)
+	}
+	begin := time.Now()
+	const batch = 500
+	for from := 0; from < len(c.documents); from += batch {
+		part := c.documents[from:min(from+batch, len(c.documents))]
+		if _, err := p.Put(ctx, "", part); err != nil {
+			closeAll()
+			return nil, nil, err
+		}
+	}
+	fmt.Fprintf(os.Stderr, "%d documents indexed in %s\n", len(c.documents), elapsed(time.Since(begin)))
+	return p, closeAll, nil
+}
+
+// each calls do for every question, several at once, and shows progress.
+func each(ctx context.Context, label string, questions []eval.Question, do func(ctx context.Context, i int, q eval.Question) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(2 * runtime.GOMAXPROCS(0))
+	bar := newBar(label, int64(len(questions)))
+	defer bar.Close()
+	var done atomic.Int64
+	for i, q := range questions {
+		group.Go(func() error {
+			if err := do(ctx, i, q); err != nil {
+				return fmt.Errorf("question %s: %w", q.ID, err)
+			}
+			bar.Set(done.Add(1))
+			return nil
+		})
+	}
+	return group.Wait()
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/needle-search/needle/api"
+	"github.com/needle-search/needle/pipeline"
+	"github.com/needle-search/needle/retriever"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	var addr string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the search API",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := a.config()
+			if err != nil {
+				return err
+			}
+			if addr != "" {
+				cfg.Server.Addr = addr
+				if err := cfg.Validate(); err != nil {
+					return err
+				}
+			}
+			return serve(cmd.Context(), cfg)
+		},
+	}
+	cmd.Flags().StringVar(&addr, "addr", "", "address to listen on (default: the configuration's, 127.0.0.1:8080)")
+	return cmd
+}
+
+// serve listens before it loads the model, so that a taken port fails at once.
+func serve(ctx context.Context, cfg *pipeline.Config) error {
+	// SIGTERM is how service managers stop a server; that is no error.
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if url := runningServer(ctx, cfg.Data); url != "" {
+		return fmt.Errorf("serve: a server at %s holds the data directory %s already", url, cfg.Data)
+	}
+	log := logger(cfg)
+	var listen net.ListenConfig
+	listener, err := listen.Listen(ctx, "tcp", cfg.Server.Addr)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	defer listener.Close()
+	p, err := pipeline.Open(ctx, cfg, pipeline.WithLogger(log))
+	if errors.Is(err, retriever.ErrLocked) {
+		return fmt.Errorf("serve: %w; wait until the command that works on it has finished", err)
+	}
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if err := p.Ready(ctx); err != nil {
+		return err
+	}
+	server, err := api.New(p, api.Config{MaxBodyBytes: int64(cfg.Server.MaxBodyBytes)}, log)
+	if err != nil {
+		return err
+	}
+	url := "http://" + listener.Addr().String()
+	remove, err := noteServer(cfg.Data, url)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	log.Info("serving", "url", url, "data", cfg.Data, "model", p.Model().Name, "precision", p.Model().Precision)
+	return server.Serve(ctx, listener)
+}
