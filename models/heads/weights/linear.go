@@ -32,8 +32,8 @@ func NewLinear(tensors map[string]models.Tensor, prefix string, rows, width int)
 	if rows < 0 && len(weight.Shape) == 2 {
 		rows = weight.Shape[0]
 	}
-	if !slices.Equal(weight.Shape, []int{rows, width}) {
-		return nil, fmt.Errorf("tensor %q has shape %v, want [%d, %d]", prefix+"weight", weight.Shape, rows, width)
+	if want := []int{rows, width}; !slices.Equal(weight.Shape, want) {
+		return nil, fmt.Errorf("tensor %q has shape %v, want %v", prefix+"weight", weight.Shape, want)
 	}
 	if !slices.Equal(bias.Shape, []int{rows}) {
 		return nil, fmt.Errorf("tensor %q has shape %v, want [%d]", prefix+"bias", bias.Shape, rows)
