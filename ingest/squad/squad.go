@@ -97,11 +97,11 @@ func (Processor) Process(ctx context.Context, file ingest.File, content *io.Sect
 	head := make([]byte, len(mark))
 	n, err := io.ReadFull(budget, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return describe(err, 0)
+		return describe(err, 0, content.Size())
 	}
 	decoder := json.NewDecoder(io.MultiReader(bytes.NewReader(bytes.TrimPrefix(head[:n], mark)), budget))
 	if err := toData(decoder); err != nil {
-		return describe(err, decoder.InputOffset())
+		return describe(err, decoder.InputOffset(), content.Size())
 	}
 	found := false
 	for i := 0; decoder.More(); i++ {
@@ -116,7 +116,7 @@ func (Processor) Process(ctx context.Context, file ingest.File, content *io.Sect
 			sink.Fault(0, fmt.Errorf("article %d: %s is %s, want %s", i, mismatch.Field, mismatch.Value, mismatch.Type))
 			continue
 		} else if err != nil {
-			return fmt.Errorf("article %d: %w", i, describe(err, decoder.InputOffset()))
+			return fmt.Errorf("article %d: %w", i, describe(err, decoder.InputOffset(), content.Size()))
 		}
 		for j, p := range a.Paragraphs {
 			found = true
@@ -140,7 +140,7 @@ func (Processor) Process(ctx context.Context, file ingest.File, content *io.Sect
 		if err == nil || errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
-		return describe(err, decoder.InputOffset())
+		return describe(err, decoder.InputOffset(), content.Size())
 	}
 	if !found {
 		return ingest.ErrEmpty
@@ -148,13 +148,15 @@ func (Processor) Process(ctx context.Context, file ingest.File, content *io.Sect
 	return nil
 }
 
-func describe(err error, offset int64) error {
+// describe says where in a file of so many bytes an error is; offset is what
+// was read without one.
+func describe(err error, offset, size int64) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.Is(err, encoding.ErrInvalidUTF8):
 		return fmt.Errorf("%w after byte %d", ingest.ErrEncoding, offset)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("broken JSON: the file breaks off after byte %d", offset)
+		return fmt.Errorf("broken JSON: the file breaks off after byte %d", size)
 	case errors.As(err, &syntax):
 		return fmt.Errorf("broken JSON at byte %d: %w", syntax.Offset, err)
 	}
