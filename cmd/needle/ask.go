@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -214,10 +215,13 @@ func printTerms(w io.Writer, s style, terms []retriever.TermScore) {
 }
 
 // oneLine makes text of a document fit to print: no line breaks, and no control
-// characters that a terminal would obey.
+// characters that a terminal would obey. White space at the ends stays, so that
+// pieces can be joined.
 func oneLine(text string) string {
-	return printable(strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' || r == '\t' }), " "))
+	return printable(lineBreaks.ReplaceAllString(text, " "))
 }
+
+var lineBreaks = regexp.MustCompile(`[ \t]*[\r\n\t]\s*`)
 
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
