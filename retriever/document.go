@@ -2,6 +2,7 @@ package retriever
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -84,8 +85,8 @@ type DocumentInfo struct {
 }
 
 // Validate reports why a document cannot be stored: an id or text that is
-// empty, not UTF-8 or holds a NUL byte, or metadata of a type that filters
-// cannot use. The error wraps [ErrInvalidDocument].
+// empty, not UTF-8 or holds a NUL byte, an empty group name, or metadata that
+// filters cannot use. The error wraps [ErrInvalidDocument].
 func (d *Document) Validate() error {
 	switch {
 	case d.ID == "":
@@ -100,12 +101,28 @@ func (d *Document) Validate() error {
 			return fmt.Errorf("%w: document %q: its %s %w", ErrInvalidDocument, d.ID, f.name, err)
 		}
 	}
+	for _, group := range d.Groups {
+		if err := validText(group); err != nil || group == "" {
+			return fmt.Errorf("%w: document %q: a group name is empty or not valid text", ErrInvalidDocument, d.ID)
+		}
+	}
+	if err := validTime(d.Source.ModifiedAt); err != nil {
+		return fmt.Errorf("%w: document %q: its modification time %w", ErrInvalidDocument, d.ID, err)
+	}
 	for k, v := range d.Metadata {
 		if err := validText(k); err != nil || k == "" {
 			return fmt.Errorf("%w: document %q: a metadata key is empty or not valid text", ErrInvalidDocument, d.ID)
 		}
 		switch v := v.(type) {
-		case bool, int64, float64, time.Time:
+		case bool, int64:
+		case float64:
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return fmt.Errorf("%w: document %q: metadata %q is %v, which is no number", ErrInvalidDocument, d.ID, k, v)
+			}
+		case time.Time:
+			if err := validTime(v); err != nil {
+				return fmt.Errorf("%w: document %q: metadata %q %w", ErrInvalidDocument, d.ID, k, err)
+			}
 		case string:
 			if err := validText(v); err != nil {
 				return fmt.Errorf("%w: document %q: metadata %q %w", ErrInvalidDocument, d.ID, k, err)

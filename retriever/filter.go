@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -70,7 +72,7 @@ func ParseFilter(data []byte) (*Filter, error) {
 	if err := decoder.Decode(&f); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrInvalidFilter, err)
 	}
-	if decoder.More() {
+	if _, err := decoder.Token(); err != io.EOF {
 		return nil, fmt.Errorf("%w: text after the filter", ErrInvalidFilter)
 	}
 	return &f, nil
@@ -153,11 +155,13 @@ func (f *Filter) validateField(fields map[string]FieldType) error {
 	if f.GT != nil && f.GTE != nil || f.LT != nil && f.LTE != nil {
 		return fmt.Errorf("%w: field %q: two bounds on the same side", ErrInvalidFilter, f.Field)
 	}
-	values := append([]any{f.Equals, f.GT, f.GTE, f.LT, f.LTE}, f.In...)
-	for _, v := range values {
-		if v == nil {
-			continue
+	values := slices.Clone(f.In) // where null is no value
+	for _, v := range []any{f.Equals, f.GT, f.GTE, f.LT, f.LTE} {
+		if v != nil {
+			values = append(values, v)
 		}
+	}
+	for _, v := range values {
 		if _, err := CoerceValue(typ, v); err != nil {
 			return fmt.Errorf("%w: field %q: %w", ErrInvalidFilter, f.Field, err)
 		}
@@ -187,6 +191,9 @@ func CoerceValue(typ FieldType, value any) (any, error) {
 	case Number:
 		switch n := value.(type) {
 		case float64:
+			if math.IsNaN(n) {
+				return nil, errors.New("NaN is no number")
+			}
 			return n, nil
 		case int:
 			return float64(n), nil

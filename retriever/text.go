@@ -3,12 +3,14 @@ package retriever
 import (
 	"errors"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
 var (
 	errNotUTF8 = errors.New("is not valid UTF-8")
 	errNUL     = errors.New("contains a NUL byte")
+	errYear    = errors.New("lies outside the years 0 to 9999")
 )
 
 func validText(s string) error {
@@ -17,6 +19,14 @@ func validText(s string) error {
 	}
 	if strings.IndexByte(s, 0) >= 0 {
 		return errNUL
+	}
+	return nil
+}
+
+// validTime reports whether RFC 3339 can write a time.
+func validTime(t time.Time) error {
+	if y := t.UTC().Year(); y < 0 || y > 9999 {
+		return errYear
 	}
 	return nil
 }

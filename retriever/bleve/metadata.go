@@ -2,7 +2,6 @@ package bleve
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"time"
 
@@ -58,7 +57,7 @@ func numberTerm(key string, encoded uint64, level int) string {
 // encodeFloat maps numbers to integers of the same order. Minus zero is zero.
 func encodeFloat(f float64) uint64 {
 	if f == 0 {
-		f = 0
+		f = 0 // drops the sign
 	}
 	bits := math.Float64bits(f)
 	if bits>>63 != 0 {
@@ -71,17 +70,13 @@ func encodeFloat(f float64) uint64 {
 // microsecond; nanoseconds would not reach beyond the year 2262.
 func encodeTime(t time.Time) uint64 { return uint64(t.UnixMicro()) ^ 1<<63 }
 
-// filterTerms returns the filter terms of a document and the types of its
+// filterTerms returns the filter terms of a valid document and the types of its
 // metadata fields.
-func filterTerms(d *retriever.Document) ([]string, map[string]retriever.FieldType, error) {
+func filterTerms(d *retriever.Document) ([]string, map[string]retriever.FieldType) {
 	var terms []string
 	types := make(map[string]retriever.FieldType, len(d.Metadata))
 	for key, v := range d.Metadata {
-		typ, ok := retriever.TypeOf(v)
-		if !ok {
-			return nil, nil, fmt.Errorf("%w: document %q: metadata %q has type %T", retriever.ErrInvalidDocument, d.ID, key, v)
-		}
-		types[key] = typ
+		types[key], _ = retriever.TypeOf(v)
 		terms = append(terms, existsTerm(key))
 		switch v := v.(type) {
 		case string:
@@ -95,9 +90,6 @@ func filterTerms(d *retriever.Document) ([]string, map[string]retriever.FieldTyp
 		case int64:
 			terms = appendNumber(terms, key, encodeFloat(float64(v)))
 		case float64:
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return nil, nil, fmt.Errorf("%w: document %q: metadata %q is %v, which is no number", retriever.ErrInvalidDocument, d.ID, key, v)
-			}
 			terms = appendNumber(terms, key, encodeFloat(v))
 		case time.Time:
 			terms = appendNumber(terms, key, encodeTime(v))
@@ -109,7 +101,7 @@ func filterTerms(d *retriever.Document) ([]string, map[string]retriever.FieldTyp
 	for _, group := range d.Groups {
 		terms = append(terms, prefixGroup+group)
 	}
-	return terms, types, nil
+	return terms, types
 }
 
 func appendNumber(terms []string, key string, encoded uint64) []string {
