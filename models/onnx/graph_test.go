@@ -40,8 +40,8 @@ func TestReadGraph(t *testing.T) {
 }
 
 func FuzzReadGraph(f *testing.F) {
-	f.Add(tinyGraph{}.file())
-	f.Add(tinyGraph{fused: true, external: true, domain: "example.com"}.file())
+	f.Add(tinyGraph{words: 1}.file())
+	f.Add(tinyGraph{words: 1, fused: true, external: true, domain: "example.com"}.file())
 	f.Add([]byte{})
 	f.Add([]byte{0x3a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Fuzz(func(t *testing.T, data []byte) {

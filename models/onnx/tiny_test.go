@@ -108,6 +108,7 @@ const (
 // A tinyGraph is a graph with real dependencies: a hidden state is the sum of
 // embeddings of token and segment and the mean of the sequence under its mask.
 type tinyGraph struct {
+	words      int    // tinyVocabulary when 0
 	width      int    // tinyWidth when 0
 	maskName   string // attention_mask when empty
 	idType     uint64 // int64 when 0
@@ -120,6 +121,10 @@ type tinyGraph struct {
 
 func (o tinyGraph) file() []byte {
 	width := max(o.width, tinyWidth)
+	words := tinyVocabulary
+	if o.words != 0 {
+		words = o.words
+	}
 	tokens := -1
 	if o.fixed > 0 {
 		tokens = o.fixed
@@ -139,7 +144,7 @@ func (o tinyGraph) file() []byte {
 	g.declare(11, "input_ids", idType, -1, tokens)
 	g.declare(11, mask, 7, -1, tokens)
 	g.declare(11, "token_type_ids", 7, -1, tokens)
-	g.floats("words", []int{tinyVocabulary, width}, values(tinyVocabulary*width, 1))
+	g.floats("words", []int{words, width}, values(words*width, 1))
 	g.floats("segments", []int{2, width}, values(2*width, 2))
 	if o.external {
 		g.initializer("more", 1, []int{1}, join(message(13, join(message(1, []byte("location")), message(2, []byte("weights.bin")))), number(14, 1)))
