@@ -25,6 +25,9 @@ os.environ["RAYON_NUM_THREADS"] = "1"
 import tokenizers  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent / "models" / "tokenizer" / "testdata"))
+
+import golden  # noqa: E402
 
 
 class Both:
@@ -53,17 +56,8 @@ class Both:
         if r["max_length"] - added - len(question.ids) <= r["stride"]:
             # Needle refuses such a question; the library panics, unless the passage is short.
             return None
-        self.tokenizer.enable_truncation(r["max_length"], stride=r["stride"], strategy="only_second")
-        e = self.tokenizer.encode(r["question"], r["passage"])
-        self.tokenizer.no_truncation()
-        return [
-            [
-                x
-                for i, (a, b), t, s in zip(w.ids, w.offsets, w.type_ids, w.sequence_ids)
-                for x in (i, a, b, t, -1 if s is None else s)
-            ]
-            for w in [e, *e.overflowing]
-        ]
+        rows = golden.windows(self.tokenizer, r["question"], r["passage"], r["max_length"], r["stride"])
+        return [[x for row in window for x in row] for window in rows]
 
     def compare(self, requests, show=5):
         differences = 0

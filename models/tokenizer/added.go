@@ -28,14 +28,13 @@ type addedTokens struct {
 
 // newAddedTokens gives the tokens their ids as the library does: the id of the
 // file counts for nothing, a token that is no entry of the model's vocabulary
-// gets the next free one.
-func newAddedTokens(tokens []addedToken, modelID func(string) (int32, bool), modelSize int) (addedTokens, error) {
-	a := addedTokens{only: -1}
+// gets the next free one. Of the result, outer is to be searched for in the
+// text as it is and inner in what the normalizer makes of it.
+func newAddedTokens(tokens []addedToken, modelID func(string) (int32, bool), modelSize int, n normalizer) (outer, inner addedTokens, err error) {
 	byContent := map[string]int32{}
 	byID := map[int32]addedToken{}
 	next := int32(modelSize)
-	var order []string
-	// Special tokens are searched for first; of two equal patterns the first counts.
+	var order []addedToken
 	for _, token := range tokens {
 		if token.Content == "" {
 			continue
@@ -46,37 +45,93 @@ func newAddedTokens(tokens []addedToken, modelID func(string) (int32, bool), mod
 				id = next
 				next++
 			}
-			order = append(order, token.Content)
+			token.ID = id
+			order = append(order, token)
 		}
 		token.ID = id
 		byContent[token.Content], byID[id] = id, token
 	}
-	for _, content := range order {
-		token := byID[byContent[content]]
-		token.Content, token.ID = content, byContent[content]
-		if token.Normalized {
-			return a, unsupported("added_tokens: %q has normalized: true", content)
+	for _, token := range order {
+		pattern := token.Content
+		// Two tokens of one id are both found, but the last one says how.
+		same := byID[token.ID]
+		token.SingleWord, token.LStrip, token.RStrip = same.SingleWord, same.LStrip, same.RStrip
+		if !token.Normalized {
+			outer.add(token)
+			continue
 		}
-		a.tokens = append(a.tokens, token)
-		a.initial[content[0]] = true
+		if n != nil {
+			var a aligned
+			a.set(pattern, 0)
+			n.normalize(&a)
+			token.Content = string(a.runes)
+		}
+		if token.Content == "" {
+			return outer, inner, unsupported("added_tokens: the normalizer leaves nothing of %q", pattern)
+		}
+		inner.add(token)
 	}
-	slices.SortStableFunc(a.tokens, func(x, y addedToken) int { return len(y.Content) - len(x.Content) })
+	outer.prepare()
+	inner.prepare()
+	return outer, inner, nil
+}
+
+func (a *addedTokens) add(token addedToken) {
+	a.tokens = append(a.tokens, token)
+	a.initial[token.Content[0]] = true
+}
+
+// prepare makes the longest token the first to be looked for; of equal ones, a
+// special one.
+func (a *addedTokens) prepare() {
+	slices.SortStableFunc(a.tokens, func(x, y addedToken) int {
+		if d := len(y.Content) - len(x.Content); d != 0 || x.Special == y.Special {
+			return d
+		}
+		if x.Special {
+			return -1
+		}
+		return 1
+	})
+	a.only = -1
 	for b, is := range a.initial {
-		switch {
-		case is && a.only >= 0:
+		if is && a.only >= 0 {
 			a.only = -1
-			return a, nil
-		case is:
+			return
+		}
+		if is {
 			a.only = b
 		}
 	}
-	return a, nil
+}
+
+// split calls visit for every added token and every stretch of text without one,
+// in order.
+func (a *addedTokens) split(text string, visit func(from, to int, token *addedToken)) {
+	at := 0
+	for from := 0; ; {
+		m, token := a.find(text, from, at)
+		if token == nil {
+			break
+		}
+		from = m.resume
+		if !m.accepted {
+			continue
+		}
+		if m.start > at {
+			visit(at, m.start, nil)
+		}
+		visit(m.start, m.end, token)
+		at = m.end
+	}
+	if at < len(text) {
+		visit(at, len(text), nil)
+	}
 }
 
 // An addedMatch is a place where an added token stands. It is accepted if the
 // token may stand there; either way the search goes on at resume.
 type addedMatch struct {
-	id         int32
 	start, end int
 	resume     int
 	accepted   bool
@@ -84,15 +139,15 @@ type addedMatch struct {
 
 // find looks for an added token at or after the byte from; text before the
 // byte used belongs to an earlier match.
-func (a *addedTokens) find(text string, from, used int) (addedMatch, bool) {
+func (a *addedTokens) find(text string, from, used int) (addedMatch, *addedToken) {
 	for i := from; i < len(text); i++ {
 		switch {
 		case len(a.tokens) == 0:
-			return addedMatch{}, false
+			return addedMatch{}, nil
 		case a.only >= 0:
 			skip := strings.IndexByte(text[i:], byte(a.only))
 			if skip < 0 {
-				return addedMatch{}, false
+				return addedMatch{}, nil
 			}
 			i += skip
 		case !a.initial[text[i]]:
@@ -100,15 +155,15 @@ func (a *addedTokens) find(text string, from, used int) (addedMatch, bool) {
 		}
 		for k := range a.tokens {
 			if token := &a.tokens[k]; strings.HasPrefix(text[i:], token.Content) {
-				return token.match(text, i, used), true
+				return token.match(text, i, used), token
 			}
 		}
 	}
-	return addedMatch{}, false
+	return addedMatch{}, nil
 }
 
 func (a *addedToken) match(text string, start, used int) addedMatch {
-	m := addedMatch{id: a.ID, start: start, end: start + len(a.Content)}
+	m := addedMatch{start: start, end: start + len(a.Content)}
 	m.resume, m.accepted = m.end, true
 	if a.SingleWord {
 		before, _ := utf8.DecodeLastRuneInString(text[:m.start])

@@ -117,11 +117,3 @@ func (a *aligned) replace(matches [][2]int, content []rune) {
 	}
 	a.runes, a.at = append(runes, a.runes[done:]...), append(at, a.at[done:]...)
 }
-
-// load makes w the bytes of a piece of text.
-func (w *word) load(a aligned) {
-	w.reset()
-	for i, r := range a.runes {
-		w.appendRune(r, a.at[i])
-	}
-}

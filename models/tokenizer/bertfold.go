@@ -42,6 +42,10 @@ type bertOptions struct {
 	Lowercase          bool  `json:"lowercase"`
 }
 
+func defaultBertOptions() bertOptions {
+	return bertOptions{CleanText: true, HandleChineseChars: true, Lowercase: true}
+}
+
 func (o bertOptions) strips() bool {
 	if o.StripAccents == nil {
 		return o.Lowercase

@@ -7,27 +7,26 @@ import (
 
 // bertSegmenter is BertNormalizer, BertPreTokenizer and WordPiece in one pass.
 type bertSegmenter struct {
-	fold    *bertFold
-	model   *wordPiece
-	options bertOptions
-	// decomposed is needed for the rare text that must be put in order.
-	decomposed func() *normalForm
+	fold  *bertFold
+	model *wordPiece
+	// stepwise is for the rare text that must be put in order.
+	stepwise func() normalizer
 }
 
 func newBertSegmenter(options bertOptions, model *wordPiece) *bertSegmenter {
 	return &bertSegmenter{
-		fold: newBertFold(options), model: model, options: options,
-		decomposed: sync.OnceValue(func() *normalForm { return newNormalForm(false, false) }),
+		fold: newBertFold(options), model: model,
+		stepwise: sync.OnceValue(func() normalizer { return newBertNormalizer(options) }),
 	}
 }
 
 func (b *bertSegmenter) segment(text string, start int32, s *scratch) {
-	w := &s.word
+	w := &s.flat
 	w.reset()
 	before := len(s.out.IDs)
 	flush := func() {
 		if len(w.bytes) > 0 {
-			b.model.cut(w, &s.out)
+			b.model.cut(w.bytes, w.origin, s)
 			w.reset()
 		}
 	}
@@ -50,7 +49,6 @@ func (b *bertSegmenter) segment(text string, start int32, s *scratch) {
 			action, r := unpackFold(b.fold.ascii[c], rune(c))
 			if action == foldWord {
 				w.bytes, w.origin = append(w.bytes, byte(r)), append(w.origin, at)
-				w.runes++
 				continue
 			}
 			add(action, r, at)
@@ -85,42 +83,25 @@ func (b *bertSegmenter) segment(text string, start int32, s *scratch) {
 // segmentInOrder does the same step by step. In canonical ordering a character
 // takes over the place in the text of another, which no table can show.
 func (b *bertSegmenter) segmentInOrder(text string, start int32, s *scratch) {
-	var t aligned
+	t := &s.aligned
 	t.set(text, start)
-	if b.options.CleanText {
-		t.filter(func(r rune) bool { return !inRanges(cleanDrops[:], r) })
-	}
-	if b.options.HandleChineseChars {
-		t.expand(func(out []rune, r rune) []rune {
-			if inRanges(chinese[:], r) {
-				return append(out, ' ', r, ' ')
-			}
-			return append(out, r)
-		})
-	}
-	if b.fold.stripAccents {
-		b.decomposed().apply(&t)
-		t.filter(func(r rune) bool { return !inRanges(nonspacingMarks[:], r) })
-	}
-	// What is left needs no more than the table: a lower case, white space and
-	// punctuation.
-	w := &s.word
+	b.stepwise().normalize(t)
+	w := &s.flat
 	w.reset()
 	flush := func() {
-		b.model.cut(w, &s.out)
+		b.model.cut(w.bytes, w.origin, s)
 		w.reset()
 	}
 	for i, r := range t.runes {
-		action, to := unpackFold(b.fold.table.get(r), r)
-		switch action {
+		switch action, _ := unpackFold(b.fold.table.get(r), r); action {
 		case foldSpace:
 			flush()
 		case foldAlone:
 			flush()
-			w.appendRune(to, t.at[i])
+			w.appendRune(r, t.at[i])
 			flush()
 		default:
-			w.appendRune(to, t.at[i])
+			w.appendRune(r, t.at[i])
 		}
 	}
 	flush()

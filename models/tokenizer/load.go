@@ -3,7 +3,7 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
-	"sync"
+	"strings"
 
 	"github.com/needle-search/needle/models"
 )
@@ -20,12 +20,14 @@ type file struct {
 type vocabularyEntry struct {
 	token string
 	id    int32
+	score float64 // of Unigram only
 }
 
 // modelSpec is the model of a tokenizer.json.
 type modelSpec struct {
 	kind       string
 	vocabulary []vocabularyEntry
+	merges     [][2]string
 	// options are all settings but the vocabulary and the merges.
 	options map[string]json.RawMessage
 }
@@ -88,8 +90,13 @@ func parse(data []byte) (*file, error) {
 func (s *scanner) model(spec *modelSpec) error {
 	spec.options = map[string]json.RawMessage{}
 	return s.object(func(key string) error {
-		if key == "vocab" && s.next() == '{' {
+		switch {
+		case key == "vocab" && s.next() == '{':
 			return s.vocabulary(spec)
+		case key == "vocab" && s.next() == '[':
+			return s.scoredVocabulary(spec)
+		case key == "merges" && s.next() == '[':
+			return s.merges(spec)
 		}
 		raw, err := s.value()
 		if err != nil {
@@ -110,9 +117,67 @@ func (s *scanner) vocabulary(spec *modelSpec) error {
 		if err != nil {
 			return err
 		}
-		spec.vocabulary = append(spec.vocabulary, vocabularyEntry{key, int32(id)})
+		spec.vocabulary = append(spec.vocabulary, vocabularyEntry{token: key, id: int32(id)})
 		return nil
 	})
+}
+
+// scoredVocabulary reads an array of pairs of a token and its score.
+func (s *scanner) scoredVocabulary(spec *modelSpec) error {
+	return s.array(func() error {
+		e := vocabularyEntry{id: int32(len(spec.vocabulary))}
+		err := s.pair(func() (err error) {
+			e.token, err = s.str()
+			return err
+		}, func() (err error) {
+			e.score, err = s.float()
+			return err
+		})
+		spec.vocabulary = append(spec.vocabulary, e)
+		return err
+	})
+}
+
+// merges reads pairs of tokens, written as two strings or as one with a space.
+func (s *scanner) merges(spec *modelSpec) error {
+	return s.array(func() error {
+		var m [2]string
+		if s.next() == '[' {
+			part := func(i int) func() error {
+				return func() (err error) {
+					m[i], err = s.str()
+					return err
+				}
+			}
+			if err := s.pair(part(0), part(1)); err != nil {
+				return err
+			}
+			spec.merges = append(spec.merges, m)
+			return nil
+		}
+		line, err := s.str()
+		if err != nil || strings.HasPrefix(line, "#version") {
+			return err
+		}
+		left, right, ok := strings.Cut(line, " ")
+		if !ok || strings.Contains(right, " ") {
+			return s.fail("a merge is not two tokens with a space between")
+		}
+		m = [2]string{left, right}
+		spec.merges = append(spec.merges, m)
+		return nil
+	})
+}
+
+func (s *scanner) pair(first, second func() error) error {
+	for _, step := range []func() error{
+		func() error { return s.expect('[') }, first, func() error { return s.expect(',') }, second, func() error { return s.expect(']') },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // option decodes a setting of the model into a value that holds the default.
@@ -137,68 +202,4 @@ func kindOf(raw json.RawMessage) (string, error) {
 	}
 	err := json.Unmarshal(raw, &part)
 	return part.Type, err
-}
-
-func build(f *file) (*tokenizer, error) {
-	t := &tokenizer{scratches: &sync.Pool{New: func() any { return new(scratch) }}}
-	var err error
-	if t.segments, err = buildSegmenter(f); err != nil {
-		return nil, err
-	}
-	size := int32(0)
-	ids := func(token string) (int32, bool) { return 0, false }
-	if wp, ok := t.segments.(*bertSegmenter); ok {
-		ids = wp.model.first.get
-	}
-	for _, e := range f.model.vocabulary {
-		size = max(size, e.id+1)
-	}
-	if t.added, err = newAddedTokens(f.added, ids, len(f.model.vocabulary)); err != nil {
-		return nil, err
-	}
-	for _, a := range t.added.tokens {
-		size = max(size, a.ID+1)
-	}
-	if t.post, err = newPostProcessor(f.postProcessor); err != nil {
-		return nil, err
-	}
-	t.size = int(max(size, t.post.greatestID()+1))
-	return t, nil
-}
-
-func buildSegmenter(f *file) (segmenter, error) {
-	if f.model.kind != "WordPiece" {
-		return nil, unsupported("model %q", f.model.kind)
-	}
-	o := wordPieceOptions{UnknownToken: "[UNK]", Prefix: "##", MaxChars: 100}
-	for name, value := range map[string]any{
-		"unk_token": &o.UnknownToken, "continuing_subword_prefix": &o.Prefix, "max_input_chars_per_word": &o.MaxChars,
-	} {
-		if err := f.model.option(name, value); err != nil {
-			return nil, err
-		}
-	}
-	model, err := newWordPiece(o, f.model.vocabulary)
-	if err != nil {
-		return nil, err
-	}
-	normalizer, err := kindOf(f.normalizer)
-	if err != nil {
-		return nil, fmt.Errorf("normalizer: %w", err)
-	}
-	pre, err := kindOf(f.preTokenizer)
-	if err != nil {
-		return nil, fmt.Errorf("pre_tokenizer: %w", err)
-	}
-	if normalizer != "BertNormalizer" {
-		return nil, unsupported("normalizer %q", normalizer)
-	}
-	if pre != "BertPreTokenizer" {
-		return nil, unsupported("pre_tokenizer %q", pre)
-	}
-	options := bertOptions{CleanText: true, HandleChineseChars: true, Lowercase: true}
-	if err := json.Unmarshal(f.normalizer, &options); err != nil {
-		return nil, fmt.Errorf("normalizer: %w", err)
-	}
-	return newBertSegmenter(options, model), nil
 }

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/needle-search/needle/models"
 )
@@ -17,6 +18,9 @@ type piece struct {
 // A postProcessor knows where the special tokens go.
 type postProcessor struct {
 	single, pair []piece
+	// trims says that spaces are no part of the offsets; trim does it.
+	trims, addPrefixSpace bool
+	trim                  *offsetTrimmer
 }
 
 type templateToken struct {
@@ -31,42 +35,87 @@ type templatePiece struct {
 }
 
 func newPostProcessor(raw json.RawMessage) (postProcessor, error) {
-	first, second := piece{sequence: models.SequenceFirst}, piece{sequence: models.SequenceSecond, typeID: 1}
-	p := postProcessor{single: []piece{first}, pair: []piece{first, second}}
-	kind, err := kindOf(raw)
-	if err != nil {
+	p := postProcessor{
+		single: []piece{{sequence: models.SequenceFirst}},
+		pair:   []piece{{sequence: models.SequenceFirst}, {sequence: models.SequenceSecond, typeID: 1}},
+	}
+	if err := p.read(raw); err != nil {
 		return p, fmt.Errorf("post_processor: %w", err)
 	}
-	special := func(id, typeID int32) piece { return piece{models.SequenceSpecial, id, typeID} }
+	return p, nil
+}
+
+func (p *postProcessor) read(raw json.RawMessage) error {
+	kind, err := kindOf(raw)
+	if err != nil || kind == "" {
+		return err
+	}
+	var o struct {
+		Sep, Cls       specialToken
+		Single, Pair   []templatePiece
+		Tokens         map[string]templateToken `json:"special_tokens"`
+		TrimOffsets    *bool                    `json:"trim_offsets"`
+		AddPrefixSpace *bool                    `json:"add_prefix_space"`
+		Processors     []json.RawMessage        `json:"processors"`
+	}
+	if err := json.Unmarshal(raw, &o); err != nil {
+		return err
+	}
 	switch kind {
-	case "":
-		return p, nil
 	case "BertProcessing":
-		var o struct{ Sep, Cls specialToken }
-		if err := json.Unmarshal(raw, &o); err != nil {
-			return p, fmt.Errorf("post_processor: %w", err)
+		return p.wrap(int32(o.Cls), int32(o.Sep), 1)
+	case "RobertaProcessing":
+		if err := p.wrap(int32(o.Cls), int32(o.Sep), 0); err != nil {
+			return err
 		}
-		cls, sep := int32(o.Cls), int32(o.Sep)
-		p.single = []piece{special(cls, 0), first, special(sep, 0)}
-		p.pair = append(p.single[:3:3], second, special(sep, 1))
-		return p, nil
+		p.pair = slices.Insert(p.pair, 3, piece{models.SequenceSpecial, int32(o.Sep), 0})
+		return p.trimOffsets(o.TrimOffsets, o.AddPrefixSpace)
+	case "ByteLevel":
+		return p.trimOffsets(o.TrimOffsets, o.AddPrefixSpace)
 	case "TemplateProcessing":
-		var o struct {
-			Single, Pair []templatePiece
-			Tokens       map[string]templateToken `json:"special_tokens"`
-		}
-		if err := json.Unmarshal(raw, &o); err != nil {
-			return p, fmt.Errorf("post_processor: %w", err)
+		if p.wrapped() {
+			return unsupported("two templates for special tokens")
 		}
 		if p.single, err = compileTemplate(o.Single, o.Tokens, 1); err != nil {
-			return p, fmt.Errorf("post_processor: single: %w", err)
+			return fmt.Errorf("single: %w", err)
 		}
 		if p.pair, err = compileTemplate(o.Pair, o.Tokens, 2); err != nil {
-			return p, fmt.Errorf("post_processor: pair: %w", err)
+			return fmt.Errorf("pair: %w", err)
 		}
-		return p, nil
+		return nil
+	case "Sequence":
+		for _, raw := range o.Processors {
+			if err := p.read(raw); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return p, unsupported("post_processor %q", kind)
+	return unsupported("%q", kind)
+}
+
+func (p *postProcessor) wrapped() bool { return len(p.single) > 1 || len(p.pair) > 2 }
+
+// wrap makes the templates those of BERT.
+func (p *postProcessor) wrap(cls, sep, secondType int32) error {
+	if p.wrapped() {
+		return unsupported("two templates for special tokens")
+	}
+	special := func(id, typeID int32) piece { return piece{models.SequenceSpecial, id, typeID} }
+	p.single = []piece{special(cls, 0), {sequence: models.SequenceFirst}, special(sep, 0)}
+	p.pair = append(p.single[:3:3], piece{sequence: models.SequenceSecond, typeID: secondType}, special(sep, secondType))
+	return nil
+}
+
+func (p *postProcessor) trimOffsets(trim, addPrefixSpace *bool) error {
+	if trim != nil && !*trim {
+		return nil
+	}
+	if p.trims {
+		return unsupported("trim_offsets twice")
+	}
+	p.trims, p.addPrefixSpace = true, addPrefixSpace == nil || *addPrefixSpace
+	return nil
 }
 
 // A specialToken is written as ["[CLS]", 101].

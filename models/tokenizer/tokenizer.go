@@ -35,33 +35,56 @@ type segmenter interface {
 
 // scratch is memory that calls pass on to each other.
 type scratch struct {
-	out  models.Tokens
-	word word
+	out      models.Tokens
+	trim     *offsetTrimmer
+	flat     flat
+	prefixed flat
+	aligned  aligned
+	hashes   []uint64
+	symbols  []symbol
+	heap     mergeHeap
+	cache    *wordCache
+	best     []bestNode
+	cuts     [][3]int32
+}
+
+// emit puts out a token of the model, which stands for bytes of these origins.
+func (s *scratch) emit(id int32, origin []int32) {
+	o := models.Offset{Start: origin[0], End: origin[len(origin)-1] + 1}
+	if s.trim != nil {
+		o = s.trim.token(id, o, len(s.out.IDs) == 0)
+	}
+	s.out.IDs, s.out.Offsets = append(s.out.IDs, id), append(s.out.Offsets, o)
+}
+
+// emitAdded puts out an added token, found as a value.
+func (s *scratch) emitAdded(id int32, value string, o models.Offset) {
+	if s.trim != nil {
+		leading, trailing := edgeSpaces(value)
+		o = s.trim.offset(o, leading, trailing, len(s.out.IDs) == 0)
+	}
+	s.out.IDs, s.out.Offsets = append(s.out.IDs, id), append(s.out.Offsets, o)
 }
 
 // Tokenize implements models.Tokenizer.
 func (t *tokenizer) Tokenize(text string) models.Tokens {
 	s := t.scratches.Get().(*scratch)
 	defer t.scratches.Put(s)
-	s.out.IDs, s.out.Offsets = s.out.IDs[:0], s.out.Offsets[:0]
-	at, start := 0, int32(0) // of the segment, in bytes and code points
-	for from := 0; ; {
-		m, ok := t.added.find(text, from, at)
-		if !ok {
-			break
+	s.out.IDs, s.out.Offsets, s.trim = s.out.IDs[:0], s.out.Offsets[:0], t.post.trim
+	start := int32(0)
+	t.added.split(text, func(from, to int, token *addedToken) {
+		if token == nil && to == len(text) {
+			t.segments.segment(text[from:], start, s)
+			return // nothing follows that needs to know where it starts
 		}
-		from = m.resume
-		if !m.accepted {
-			continue
+		end := start + int32(utf8.RuneCountInString(text[from:to]))
+		if token == nil {
+			t.segments.segment(text[from:to], start, s)
+		} else {
+			s.emitAdded(token.ID, text[from:to], models.Offset{Start: start, End: end})
 		}
-		t.segments.segment(text[at:m.start], start, s)
-		start += int32(utf8.RuneCountInString(text[at:m.start]))
-		end := start + int32(utf8.RuneCountInString(text[m.start:m.end]))
-		s.out.IDs = append(s.out.IDs, m.id)
-		s.out.Offsets = append(s.out.Offsets, models.Offset{Start: start, End: end})
-		at, start = m.end, end
-	}
-	t.segments.segment(text[at:], start, s)
+		start = end
+	})
 	tokens := models.Tokens{IDs: make([]int32, len(s.out.IDs)), Offsets: make([]models.Offset, len(s.out.IDs))}
 	copy(tokens.IDs, s.out.IDs)
 	copy(tokens.Offsets, s.out.Offsets)

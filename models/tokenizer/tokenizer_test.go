@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/needle-search/needle/models"
-	"github.com/needle-search/needle/models/modelstest"
 	"github.com/needle-search/needle/models/tokenizer"
 )
 
@@ -60,5 +59,3 @@ func BenchmarkLoad(b *testing.B) {
 		}
 	}
 }
-
-func TestConformance(t *testing.T) { modelstest.TestTokenizer(t, loadMiniLM(t)) }

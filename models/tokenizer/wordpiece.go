@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/needle-search/needle/models"
 )
 
 // wordPiece is the WordPiece model: the longest entry of the vocabulary that
@@ -53,65 +51,42 @@ func newWordPiece(o wordPieceOptions, vocabulary []vocabularyEntry) (*wordPiece,
 	return m, nil
 }
 
-// A word is a piece of normalized text on its way into the model, with the
-// code point of the text that each byte came from.
-type word struct {
-	bytes  []byte
-	origin []int32
-	runes  int
-	hashes []uint64
-}
-
-func (w *word) reset() { w.bytes, w.origin, w.runes = w.bytes[:0], w.origin[:0], 0 }
-
-func (w *word) appendRune(r rune, origin int32) {
-	w.bytes = utf8.AppendRune(w.bytes, r)
-	for len(w.origin) < len(w.bytes) {
-		w.origin = append(w.origin, origin)
-	}
-	w.runes++
-}
-
-func (m *wordPiece) cut(w *word, out *models.Tokens) {
-	n := len(w.bytes)
+func (m *wordPiece) cut(text []byte, origin []int32, s *scratch) {
+	n := len(text)
 	if n == 0 {
 		return
 	}
-	if w.runes > m.maxChars {
-		m.emit(m.unknown, w, 0, n, out)
+	if n > m.maxChars && utf8.RuneCount(text) > m.maxChars {
+		s.emit(m.unknown, origin)
 		return
 	}
-	w.hashes = append(w.hashes[:0], 0)
+	hashes := append(s.hashes[:0], 0)
 	hash := uint64(0)
-	for _, b := range w.bytes {
+	for _, b := range text {
 		hash = hashNext(hash, b)
-		w.hashes = append(w.hashes, hash)
+		hashes = append(hashes, hash)
 	}
-	if id, ok := m.first.find(w.bytes, hash); ok {
-		m.emit(id, w, 0, n, out)
+	s.hashes = hashes
+	if id, ok := m.first.find(text, hash); ok {
+		s.emit(id, origin)
 		return
 	}
-	before := len(out.IDs)
+	before := len(s.out.IDs)
 	table := m.first
 	for start := 0; start < n; table = m.rest {
 		end := min(n, start+table.longest)
 		for ; end > start; end-- {
-			part := w.hashes[end] - w.hashes[start]*m.powers[end-start]
-			if id, ok := table.find(w.bytes[start:end], part); ok {
-				m.emit(id, w, start, end, out)
+			part := hashes[end] - hashes[start]*m.powers[end-start]
+			if id, ok := table.find(text[start:end], part); ok {
+				s.emit(id, origin[start:end])
 				break
 			}
 		}
 		if end == start {
-			out.IDs, out.Offsets = out.IDs[:before], out.Offsets[:before]
-			m.emit(m.unknown, w, 0, n, out)
+			s.out.IDs, s.out.Offsets = s.out.IDs[:before], s.out.Offsets[:before]
+			s.emit(m.unknown, origin)
 			return
 		}
 		start = end
 	}
-}
-
-func (m *wordPiece) emit(id int32, w *word, start, end int, out *models.Tokens) {
-	out.IDs = append(out.IDs, id)
-	out.Offsets = append(out.Offsets, models.Offset{Start: w.origin[start], End: w.origin[end-1] + 1})
 }
