@@ -9,8 +9,10 @@ import (
 // Normalize prepares an answer for comparison as the official SQuAD script
 // does: lower case, no ASCII punctuation, no English articles, single spaces.
 // It follows Python where Go differs: the full case mapping with its final
-// sigma, word boundaries and white space. Text that is not valid UTF-8 gets
-// U+FFFD for each bad byte.
+// sigma, word boundaries and white space. The two agree on every code point
+// that both know; where Python's Unicode tables are older than Go's, a letter
+// that is new to them is no word character there. Text that is not valid UTF-8
+// gets U+FFFD for each bad byte.
 func Normalize(s string) string {
 	return strings.Join(Tokens(s), " ")
 }
