@@ -27,11 +27,11 @@ type unit struct {
 	from, to   int // the same in bytes
 	tokens     int // at least 1
 	after      border
-	opens      bool // a section starts here, most likely with its heading
+	leads      bool // it means little without what follows: a heading, "These are:"
 }
 
-// headingPenalty keeps a heading with what it is about.
-const headingPenalty = 1
+// leadPenalty is what cutting behind a unit that leads costs beside.
+const leadPenalty = 1
 
 // A span is a passage in units: [first, last).
 type span struct{ first, last int }
@@ -62,8 +62,8 @@ func (s *Splitter) pack(units []unit) []span {
 			cost := best[i] + passageCost + slack*slack
 			if j < n {
 				cost += penalties[units[j-1].after]
-				if units[j-1].opens {
-					cost += headingPenalty
+				if units[j-1].leads {
+					cost += leadPenalty
 				}
 			}
 			if cost < best[j] {

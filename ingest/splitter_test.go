@@ -105,6 +105,17 @@ func TestSplitChoosesBorders(t *testing.T) {
 			want: []string{words(10, "a"), words(10, "b")},
 		},
 		{
+			name:     "a heading stays with its text",
+			text:     words(9, "a") + ".\n\nHead\n\n" + words(9, "b") + ".",
+			sections: []ingest.Section{{Start: 20, Headings: []string{"Head"}}},
+			want:     []string{words(9, "a") + ".", "Head\n\n" + words(9, "b") + "."},
+		},
+		{
+			name: "so do the words before a list",
+			text: words(8, "a") + ".\n\nBring these two things:\n\n- " + words(4, "b") + "\n- " + words(4, "c"),
+			want: []string{words(8, "a") + ".", "Bring these two things:\n\n- " + words(4, "b") + "\n- " + words(4, "c")},
+		},
+		{
 			name: "no tiny last passage",
 			text: long(7) + " " + long(7) + " " + long(3),
 			want: []string{long(7), long(7) + " " + long(3)},

@@ -198,12 +198,12 @@ func (u *unitizer) add(from, to, runes int, after border) {
 		next := unit{
 			start: start, end: start + utf8.RuneCountInString(inner),
 			from: from + len(lead), to: from + len(lead) + len(inner),
-			tokens: max(1, tokens), after: after, opens: u.opens,
+			tokens: max(1, tokens), after: after, leads: u.opens || strings.HasSuffix(inner, ":"),
 		}
 		u.opens = false
 		// A thousand lines of one word each need not be weighed one by one.
 		if last := len(u.units) - 1; last >= 0 && u.units[last].after <= borderLine && u.units[last].tokens+next.tokens <= u.splitter.few() {
-			next.start, next.from, next.opens = u.units[last].start, u.units[last].from, u.units[last].opens
+			next.start, next.from = u.units[last].start, u.units[last].from
 			next.tokens += u.units[last].tokens
 			u.units = u.units[:last]
 		}
