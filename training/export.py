@@ -144,12 +144,12 @@ def write_manifest(out, manifest):
     (out / MANIFEST).write_text(text, encoding="utf-8")
 
 
-def checkpoint_digest(directory):
-    """Name the exact weights: a short digest over the checkpoint's weight files."""
+def checkpoint_name(directory):
+    """Name the exact weights: the directory and a short digest over its weight files."""
     digest = hashlib.sha256()
     for path in sorted(Path(directory).glob("*.safetensors")):
         digest.update(file_entry(path)["sha256"].encode())
-    return digest.hexdigest()[:16]
+    return f"{Path(directory).resolve().name} ({digest.hexdigest()[:16]})"
 
 
 def export(args):
@@ -180,7 +180,7 @@ def export(args):
             write_span_head(model, new / SPAN_FILE)
             heads = [{"kind": "span", "file": SPAN_FILE}]
         shutil.copyfile(source / TOKENIZER_FILE, new / TOKENIZER_FILE)
-        described = f"{source.resolve().name} ({checkpoint_digest(source)})"
+        described = checkpoint_name(source)
         write_texts(new, args, described)
         write_manifest(new, {
             "version": MANIFEST_VERSION,

@@ -1,0 +1,147 @@
+"""Run the systems of the reading benchmark side by side and print ratios.
+
+    python run.py INPUT.json --checkpoint DIR --bundle DIR \\
+        --system "needle-fp32=./needle-read --precision fp32" \\
+        --system "needle-int8=./needle-read --precision int8"
+
+All systems are open at once and are asked in turn, A B C A B C, so that a
+change of the machine's mood meets all of them. The protocol is in peer.py. The
+raw lines go to --out. Ratios are taken within a round; the tables show the
+lowest, the median and the highest.
+"""
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+FIELDS = ("system", "precision", "wall_ms", "cpu_ms", "rss_mb", "answer")
+
+
+class System:
+    """A running system."""
+
+    def __init__(self, name, command, source):
+        self.name = name
+        self.lines = []
+        self.process = subprocess.Popen([*command, source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        text = self.process.stdout.readline()
+        if not text:
+            raise SystemExit(f"{self.name} ended with status {self.process.wait()}")
+        line = json.loads(text)
+        missing = [field for field in FIELDS if field not in line]
+        if missing:
+            raise SystemExit(f"{self.name} printed a line without {', '.join(missing)}")
+        self.lines.append(line)
+        return line
+
+    def close(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def values(self, field):
+        return [line[field] for line in self.lines]
+
+
+def spread(values, digits):
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{low:.{digits}f} / {middle:.{digits}f} / {high:.{digits}f}"
+
+
+def ratios(system, base, field, base_field=None):
+    """Return the ratio of two systems in every round."""
+    pairs = zip(system.values(field), base.values(base_field or field))
+    return [a / b for a, b in pairs]
+
+
+def report(systems):
+    print("\n| system | wall ms (min / median / max) | CPU ms | peak RSS MB | answer |")
+    print("|---|---|---|---|---|")
+    for s in systems.values():
+        answers = sorted(set(s.values("answer")))
+        print(f"| {s.name} | {spread(s.values('wall_ms'), 0)} | {spread(s.values('cpu_ms'), 0)} | {max(s.values('rss_mb')):.0f} | {'; '.join(answers)} |")
+    print("\n| ratio | of | wall (min / median / max) | CPU | CPU of the model alone | peak RSS |")
+    print("|---|---|---|---|---|---|")
+    for s in systems.values():
+        for base in systems.values():
+            if not comparable(s, base):
+                continue
+            alone = "-"
+            if "model_cpu_ms" in base.lines[0]:
+                alone = spread(ratios(s, base, "cpu_ms", "model_cpu_ms"), 2)
+            memory = max(s.values("rss_mb")) / max(base.values("rss_mb"))
+            print(f"| {s.name} | {base.name} | {spread(ratios(s, base, 'wall_ms'), 2)} | {spread(ratios(s, base, 'cpu_ms'), 2)} | {alone} | {memory:.2f} |")
+
+
+def comparable(system, base):
+    """Everything is held against Haystack, and against onnxruntime in the same precision."""
+    if system is base or system.lines[0]["system"] == "haystack":
+        return False
+    if base.lines[0]["system"] == "haystack":
+        return True
+    both = base.lines[0]["system"] == "onnxruntime" != system.lines[0]["system"]
+    return both and base.lines[0]["precision"] == system.lines[0]["precision"]
+
+
+def commands(args):
+    """Return the command of every system by name, in the order of asking."""
+    own = {
+        "haystack": [sys.executable, str(HERE / "haystack_reader.py"), args.checkpoint],
+        "onnxruntime-fp32": [sys.executable, str(HERE / "onnx_singles.py"), "--precision", "fp32", args.bundle],
+        "onnxruntime-int8": [sys.executable, str(HERE / "onnx_singles.py"), "--precision", "int8", args.bundle],
+    }
+    result = {name: command for name, command in own.items() if name not in args.without}
+    for text in args.system:
+        name, separator, command = text.partition("=")
+        if not separator or not name or not command:
+            raise SystemExit(f"--system {text!r}: want NAME=COMMAND")
+        result[name] = shlex.split(command)
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("input", help="file that passages.py wrote")
+    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--bundle", required=True, help="bundle of that checkpoint with fp32 and int8 graphs")
+    parser.add_argument("--system", action="append", default=[], metavar="NAME=COMMAND")
+    parser.add_argument("--without", nargs="*", default=[], help="names of the systems here to leave out")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", help="file for the raw lines")
+    args = parser.parse_args()
+    systems = {}
+    try:
+        for name, command in commands(args).items():
+            systems[name] = System(name, command, args.input)
+        # The first answers are asked for and thrown away, so that no system is
+        # still starting while another is measured.
+        for system in systems.values():
+            system.ask()
+            system.lines.clear()
+        for round_number in range(args.rounds):
+            for system in systems.values():
+                line = system.ask()
+                print(f"round {round_number + 1} {system.name}: {line['wall_ms']:.0f} ms wall, {line['cpu_ms']:.0f} ms CPU", file=sys.stderr)
+    finally:
+        for system in systems.values():
+            system.close()
+    report(systems)
+    if args.out:
+        lines = [{"name": s.name, "round": i, **line} for s in systems.values() for i, line in enumerate(s.lines)]
+        Path(args.out).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

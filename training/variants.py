@@ -1,0 +1,48 @@
+"""Write the graphs that the choice of the int8 variant was made from.
+
+    python variants.py CHECKPOINT DIRECTORY
+    python quality.py --head DIRECTORY/span.safetensors DIRECTORY/*.onnx
+
+The table that comes out is in README.md.
+"""
+
+import argparse
+import logging
+import tempfile
+from pathlib import Path
+
+import export
+import graphs
+
+# Arguments of graphs.quantise by name; each differs from "int8" in one point.
+QUANTISED = {
+    "int8": {},
+    "int8-full-range": {"reduce_range": False},
+    "int8-per-tensor": {"per_channel": False},
+    "int8-float-embeddings": {"only": ["MatMul", "Attention"]},
+    "int8-float-attention": {"only": ["MatMul", "EmbedLayerNormalization"]},
+}
+
+
+def main():
+    logging.disable(logging.WARNING)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint")
+    parser.add_argument("directory")
+    args = parser.parse_args()
+    out = Path(args.directory)
+    out.mkdir(parents=True, exist_ok=True)
+    model, inputs = export.load_checkpoint(args.checkpoint)
+    export.write_span_head(model, out / "span.safetensors")
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        plain = Path(scratch) / "plain.onnx"
+        export.export_graph(export.Encoder(model, inputs).eval(), plain)
+        graphs.save(graphs.onnx.load(plain), out / "fp32-unfused.onnx")
+        graphs.quantise(plain, out / "int8-unfused.onnx")
+        graphs.fuse(plain, out / "fp32.onnx", model.config)
+    for name, settings in QUANTISED.items():
+        graphs.quantise(out / "fp32.onnx", out / f"{name}.onnx", **settings)
+
+
+if __name__ == "__main__":
+    main()
