@@ -89,12 +89,13 @@ func tooLarge(limit int64) error {
 func bodyError(ctx context.Context, err error) error {
 	var large *http.MaxBytesError
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
 	case errors.As(err, &large):
 		return tooLarge(large.Limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		// Before the context is asked, which this has ended as well.
 		return problemError{code: wire.CodeBodyTimeout}
+	case ctx.Err() != nil:
+		return ctx.Err()
 	}
 	return invalidBody("The body ends early.")
 }

@@ -80,12 +80,9 @@ func (b *bulkRequest) run(ctx context.Context) error {
 			break
 		}
 		if err != nil && !errors.Is(err, errLongLine) {
-			// What came in whole is stored; the line that broke off is not.
-			err = bodyError(ctx, err)
-			if flushed := b.flush(ctx); flushed != nil {
-				err = flushed
-			}
-			return b.abort(err)
+			// A connection that broke off has ended the request's context too,
+			// so what is in the batch cannot be stored any more.
+			return b.abort(bodyError(ctx, err))
 		}
 		if err == nil && len(bytes.TrimSpace(line)) == 0 {
 			continue

@@ -16,8 +16,7 @@ import (
 	"github.com/needle-search/needle/retriever"
 )
 
-func (s *Server) routes() {
-	e := s.engine
+func (s *Server) routes(e *gin.Engine) {
 	e.Use(s.observe, s.recoverPanic, s.guard)
 	e.NoRoute(func(c *gin.Context) { s.fail(c, problemError{code: wire.CodeNotFound}) })
 	e.NoMethod(func(c *gin.Context) {

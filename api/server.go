@@ -105,22 +105,21 @@ func New(service pipeline.Service, config Config, logger *slog.Logger) (*Server,
 		service: service,
 		config:  config,
 		logger:  logger,
-		engine:  newEngine(),
 		running: make(chan struct{}, config.MaxRequests),
 		memory:  semaphore.NewWeighted(4 * config.MaxBodyBytes),
 		origin:  http.NewCrossOriginProtection(),
 	}
-	s.routes()
+	s.engine = newEngine(s.routes)
 	return s, nil
 }
 
 // ginMode guards gin's mode, which is a variable of the whole process.
 var ginMode sync.Mutex //nolint:gochecknoglobals // guards a global of gin
 
-// newEngine makes a gin engine that prints nothing. Gin decides by a
-// process-wide mode whether to print while an engine is made; the mode is put
-// back, because it belongs to the program that embeds this package.
-func newEngine() *gin.Engine {
+// newEngine makes a gin engine with routes and prints nothing. Gin decides by a
+// process-wide mode whether to print meanwhile; the mode is put back, because
+// it belongs to the program that embeds this package.
+func newEngine(routes func(*gin.Engine)) *gin.Engine {
 	ginMode.Lock()
 	defer ginMode.Unlock()
 	mode := gin.Mode()
@@ -135,6 +134,7 @@ func newEngine() *gin.Engine {
 	// gin takes a plus sign for a space.
 	engine.UseEscapedPath = true
 	engine.UnescapePathValues = false
+	routes(engine)
 	return engine
 }
 
