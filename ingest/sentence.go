@@ -46,7 +46,7 @@ const wrapWidth = 50
 // judge decides whether a sentence ends between current and rest.
 func judge(current, rest string) (border, bool) {
 	body := strings.TrimRightFunc(current, unicode.IsSpace)
-	if body == "" {
+	if body == "" || joins(current, rest) {
 		return 0, false
 	}
 	stopped := endsWithStop(body)

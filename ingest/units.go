@@ -214,13 +214,13 @@ func (u *unitizer) add(from, to, runes int, after border) {
 }
 
 // joins reports whether text starts with a mark that makes one character with
-// the white space before it.
-func joins(space, text string) bool {
+// what is before it.
+func joins(before, text string) bool {
 	first, size := utf8.DecodeRuneInString(text)
 	if first < 0x300 {
 		return false
 	}
-	last, _ := utf8.DecodeLastRuneInString(space)
+	last, _ := utf8.DecodeLastRuneInString(before)
 	clusters := graphemes.FromString(string(last) + text[:size])
 	return clusters.Next() && clusters.End() > utf8.RuneLen(last)
 }
