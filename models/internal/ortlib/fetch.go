@@ -12,11 +12,8 @@ import (
 	"time"
 )
 
-// Errors of one way to fetch; they say why the next one is tried.
-var (
-	errNoClient = errors.New("it is not on this machine")
-	errDigest   = errors.New("wrong content")
-)
+// errNoClient says why the next package client is tried.
+var errNoClient = errors.New("it is not on this machine")
 
 // An attempt is one way that was tried, for the message when all fail.
 type attempt struct {
@@ -71,14 +68,14 @@ func (s *setup) fetchWith(ctx context.Context, c client, pin pin) (_ Library, er
 		return Library{}, err
 	}
 	if sum != pin.archive {
-		return Library{}, fmt.Errorf("%w: the SHA-256 of %s is %s, want %s", errDigest, filepath.Base(archive), sum, pin.archive)
+		return Library{}, fmt.Errorf("%w: the SHA-256 of %s is %s, want %s", ErrDigest, filepath.Base(archive), sum, pin.archive)
 	}
 	lib, err := s.extract(ctx, archive, work, func(digest string) bool { return digest == pin.library })
 	if err != nil {
 		return Library{}, err
 	}
 	if lib.digest != pin.library {
-		return Library{}, fmt.Errorf("%w: the SHA-256 of the library is %s, want %s", errDigest, lib.digest, pin.library)
+		return Library{}, fmt.Errorf("%w: the SHA-256 of the library is %s, want %s", ErrDigest, lib.digest, pin.library)
 	}
 	return s.install(lib, c.name+" package "+Version)
 }

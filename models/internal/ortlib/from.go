@@ -21,7 +21,7 @@ var (
 	// by the user.
 	ErrUnpinned = errors.New("the digest is not known")
 	// ErrDigest says that content has another digest than it must have.
-	ErrDigest = errDigest
+	ErrDigest = errors.New("wrong content")
 )
 
 // obtain brings what the user named into the work folder and checks it.

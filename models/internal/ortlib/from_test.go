@@ -247,6 +247,7 @@ func TestSetupFromURL(t *testing.T) {
 	for name, test := range map[string]struct {
 		etag       string
 		sha256     string
+		stall      time.Duration
 		steps      func(s *server) []func(w http.ResponseWriter, r *http.Request)
 		wantRanges []string
 		wantErr    error
@@ -342,7 +343,7 @@ func TestSetupFromURL(t *testing.T) {
 			message:    []string{"the file has more than 4194304 bytes"},
 		},
 		"stalled": {
-			etag: `"v1"`,
+			etag: `"v1"`, stall: time.Second,
 			steps: func(s *server) []func(w http.ResponseWriter, r *http.Request) {
 				return []func(w http.ResponseWriter, r *http.Request){func(w http.ResponseWriter, r *http.Request) {
 					w.Header().Set("Content-Length", strconv.Itoa(len(s.content)))
@@ -368,7 +369,7 @@ func TestSetupFromURL(t *testing.T) {
 			web := httptest.NewServer(handler)
 			s := testSetup(t, Options{
 				From: strings.Replace(web.URL, "http://", "http://user:secret@", 1) + "/onnxruntime.tgz", SHA256: test.sha256,
-				Timeouts: Timeouts{Stall: 300 * time.Millisecond},
+				Timeouts: Timeouts{Stall: test.stall},
 			})
 			s.limits.archive = 4 << 20
 			s.trust.libraries[digestOf(library)] = "the test's"

@@ -243,8 +243,12 @@ func TestSetupWithClients(t *testing.T) {
 	pinned := pin{archive: digestOf(good), bytes: int64(len(good)), library: digestOf(library)}
 	deliver := func(path string) string { return "cp '" + path + "' \"$1/\"" }
 
+	// Clients that hang are given up soon; the others may be as slow as a busy
+	// machine makes them.
+	soon := Timeouts{Start: 1500 * time.Millisecond, Stall: 1500 * time.Millisecond}
 	for name, test := range map[string]struct {
 		scripts    []file
+		timeouts   Timeouts
 		wantSource string   // "" when all must fail
 		wantError  []string // parts of the message
 	}{
@@ -262,10 +266,12 @@ func TestSetupWithClients(t *testing.T) {
 		},
 		"the first hangs with a child": {
 			scripts:    []file{script("one", "sleep 600 & sleep 600"), script("two", deliver(goodPath))},
+			timeouts:   soon,
 			wantSource: "two package 1.29.0",
 		},
 		"the first stalls in the middle": {
 			scripts:    []file{script("one", "echo half > \"$2/part\"; sleep 600"), script("two", deliver(goodPath))},
+			timeouts:   soon,
 			wantSource: "two package 1.29.0",
 		},
 		"the first gives wrong content": {
@@ -282,6 +288,7 @@ func TestSetupWithClients(t *testing.T) {
 				script("hanging", "sleep 600"), script("stalled", "echo half > \"$2/part\"; sleep 600"),
 				script("wrong", deliver(badPath)), script("empty", "exit 0"),
 			},
+			timeouts: soon,
 			wantError: []string{
 				"none: it is not on this machine",
 				"broken: it failed (exit status 3): ERROR: no network",
@@ -295,7 +302,7 @@ func TestSetupWithClients(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := testSetup(t, Options{Timeouts: Timeouts{Start: 400 * time.Millisecond, Stall: 400 * time.Millisecond}})
+			s := testSetup(t, Options{Timeouts: test.timeouts})
 			fakeClients(t, s, pinned, test.scripts...)
 			lib, err := s.run(t.Context())
 			if test.wantSource == "" {
@@ -329,7 +336,7 @@ func TestSetupWithClients(t *testing.T) {
 }
 
 func TestSetupEndsTheClientsChildren(t *testing.T) {
-	s := testSetup(t, Options{Timeouts: Timeouts{Start: 300 * time.Millisecond}})
+	s := testSetup(t, Options{Timeouts: Timeouts{Start: 1500 * time.Millisecond}})
 	beat := filepath.Join(t.TempDir(), "beat")
 	fakeClients(t, s, pin{}, script("one", "(while :; do date +%s%N > '"+beat+"'; sleep 0.05; done) & sleep 600"))
 	if _, err := s.run(t.Context()); err == nil {
