@@ -139,7 +139,7 @@ def fuzz(both, seconds, seed):
 
 
 def folders(directory):
-    for folder in sorted(p for p in pathlib.Path(directory).iterdir() if p.is_dir()):
+    for folder in sorted(p for p in pathlib.Path(directory).iterdir() if p.is_dir() and not p.name.startswith(".")):
         lines = []
         for file in sorted(folder.glob("*.txt")):
             lines += file.read_text(encoding="utf-8").split("\n")
@@ -160,10 +160,39 @@ def text(both, directory):
     return differences
 
 
+def speed(both, directory, seconds, rounds=4):
+    """Tokens per second of processor time, one thread, the two in turns on the same texts."""
+    for script, lines in folders(directory):
+        lines = lines[:4000]
+        with tempfile.NamedTemporaryFile() as f:
+            for line in lines:
+                f.write(json.dumps({"text": line}).encode() + b"\n")
+            f.flush()
+            ours, theirs = [], []
+            for _ in range(rounds):
+                with open(f.name, "rb") as stdin:
+                    out = subprocess.run([both.cut, both.path, str(seconds)], stdin=stdin, stdout=subprocess.PIPE, check=True,
+                                         env=os.environ | {"GOMAXPROCS": "1"})
+                tokens, used, load = out.stdout.split()
+                ours.append(int(tokens) / float(used))
+                for line in lines:
+                    both.tokenizer.encode(line, add_special_tokens=False)
+                tokens, start, used = 0, time.process_time(), 0
+                while used < seconds:
+                    for line in lines:
+                        tokens += len(both.tokenizer.encode(line, add_special_tokens=False))
+                    used = time.process_time() - start
+                theirs.append(tokens / used)
+        ratios = sorted(a / b for a, b in zip(ours, theirs))
+        print(f"{script}: {max(ours):,.0f} against {max(theirs):,.0f} tokens/s; ratio {ratios[len(ratios) // 2]:.1f} "
+              f"({ratios[0]:.1f} to {ratios[-1]:.1f}); load {float(load):.1f} ms")
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tokenizer", required=True)
-    parser.add_argument("what", choices=["codepoints", "fuzz", "text"])
+    parser.add_argument("what", choices=["codepoints", "fuzz", "text", "speed"])
     parser.add_argument("directory", nargs="?")
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
@@ -176,6 +205,8 @@ def main():
             return all_code_points(both) > 0
         if args.what == "fuzz":
             return fuzz(both, args.seconds, args.seed) > 0
+        if args.what == "speed":
+            return speed(both, args.directory, min(args.seconds, 2))
         return text(both, args.directory) > 0
 
 

@@ -46,16 +46,3 @@ func loadMiniLM(t testing.TB) models.Tokenizer {
 	t.Helper()
 	return loadFile(t, shared(t, "models/minilm-span/tokenizer.json"))
 }
-
-func BenchmarkLoad(b *testing.B) {
-	data, err := os.ReadFile(shared(b, "models/minilm-span/tokenizer.json"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := tokenizer.Load(data); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

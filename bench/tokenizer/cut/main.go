@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"syscall"
+	"time"
 
 	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/models/tokenizer"
@@ -30,8 +32,8 @@ func main() {
 }
 
 func run() error {
-	if len(os.Args) != 2 {
-		return fmt.Errorf("usage: cut TOKENIZER.JSON < requests > windows")
+	if len(os.Args) != 2 && len(os.Args) != 3 {
+		return fmt.Errorf("usage: cut TOKENIZER.JSON [SECONDS] < requests > windows")
 	}
 	data, err := os.ReadFile(os.Args[1])
 	if err != nil {
@@ -43,6 +45,9 @@ func run() error {
 	}
 	in, out := bufio.NewScanner(os.Stdin), bufio.NewWriterSize(os.Stdout, 1<<20)
 	in.Buffer(make([]byte, 1<<20), 1<<30)
+	if len(os.Args) == 3 {
+		return speed(tok, data, in, os.Args[2])
+	}
 	var line []byte
 	for in.Scan() {
 		var r request
@@ -60,6 +65,53 @@ func run() error {
 		return err
 	}
 	return out.Flush()
+}
+
+// cpu returns the processor time that this process has used. On a machine that
+// is shared it says more than the clock.
+func cpu() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// speed tokenizes the texts again and again, and prints tokens, processor
+// seconds, and the processor milliseconds of loading the tokenizer once.
+func speed(tok models.Tokenizer, data []byte, in *bufio.Scanner, limit string) error {
+	seconds, err := strconv.ParseFloat(limit, 64)
+	if err != nil {
+		return err
+	}
+	var texts []string
+	for in.Scan() {
+		var r request
+		if err := json.Unmarshal(in.Bytes(), &r); err != nil {
+			return err
+		}
+		texts = append(texts, *r.Text)
+	}
+	before := cpu()
+	const loads = 5
+	for range loads {
+		if _, err := tokenizer.Load(data); err != nil {
+			return err
+		}
+	}
+	load := (cpu() - before) / loads
+	for _, text := range texts {
+		tok.Tokenize(text) // warm-up, as the other side gets it
+	}
+	tokens, start, used := 0, cpu(), time.Duration(0)
+	for used.Seconds() < seconds {
+		for _, text := range texts {
+			tokens += tok.Tokenize(text).Len()
+		}
+		used = cpu() - start
+	}
+	_, err = fmt.Printf("%d %f %f\n", tokens, used.Seconds(), float64(load.Microseconds())/1000)
+	return err
 }
 
 // answer appends windows of flat arrays: ids, starts and ends, and for pairs
