@@ -1,10 +1,9 @@
 package bleve
 
 import (
+	"encoding/json"
 	"maps"
 	"time"
-
-	"encoding/json"
 
 	index "github.com/blevesearch/bleve_index_api"
 
@@ -74,7 +73,7 @@ func (x *Index) commit(group []*request) error {
 		// Readers may have seen the failed state under this generation, so no
 		// other state may ever bear it.
 		x.generation.Store(next.Generation)
-		x.rollBack(e)
+		x.rollBack()
 		return err
 	}
 	x.generation.Store(next.Generation)
@@ -85,28 +84,32 @@ func (x *Index) commit(group []*request) error {
 func (x *Index) writable() (*engine, error) {
 	x.engineLock.Lock()
 	defer x.engineLock.Unlock()
-	if x.engine != nil {
-		return x.engine, nil
+	return x.reopen()
+}
+
+// reopen opens the engine if it is not open; engineLock must be held.
+func (x *Index) reopen() (*engine, error) {
+	if x.engine == nil {
+		e, err := openEngine(storePath(x.path), x.config.LockTimeout)
+		if err != nil {
+			return nil, err
+		}
+		x.engine = e
 	}
-	e, err := openEngine(storePath(x.path), x.config.LockTimeout)
-	if err != nil {
-		return nil, err
-	}
-	x.engine = e
-	return e, nil
+	return x.engine, nil
 }
 
 // rollBack closes the engine and opens it again as it is on disk. A scorch
 // whose write failed would go on trying to write what was refused already.
-func (x *Index) rollBack(e *engine) {
+// Calls that begin meanwhile wait; readers keep the snapshots that they hold.
+func (x *Index) rollBack() {
 	x.engineLock.Lock()
-	// Readers keep the snapshots that they hold; an error of closing what has
-	// failed already tells nothing new.
-	_ = e.close()
+	defer x.engineLock.Unlock()
+	// An error of closing what has failed already tells nothing new.
+	_ = x.engine.close()
 	x.engine = nil
-	x.engineLock.Unlock()
 	// If this fails too, the next write tries again and reports it.
-	_, _ = x.writable()
+	_, _ = x.reopen()
 }
 
 // outcome is what becomes of one document in a commit.

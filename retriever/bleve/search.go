@@ -137,7 +137,7 @@ func (x *Index) search(ctx context.Context, v view, terms []queryTerm, query *re
 	if err != nil {
 		return nil, err
 	}
-	hits, err := fetch(segments, candidates)
+	hits, err := fetch(ctx, segments, candidates)
 	if err == nil && query.Explain {
 		err = explain(segments, candidates, terms, model, hits)
 	}
@@ -161,6 +161,9 @@ type lengthKnower interface{ NormUint64() uint64 }
 // scoreSegment adds the best passages of one segment. It goes term by term, in
 // the same order for every passage, so that equal passages get equal sums.
 func (x *Index) scoreSegment(ctx context.Context, s *searched, number int, v view, terms []queryTerm, model bm25, query *retriever.Query, best *topK) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if s.excluded, err = excluded(ctx, s.SegmentSnapshot, v.state.Fields, query); err != nil {
 		return err
 	}
@@ -218,10 +221,13 @@ func (x *Index) scoreSegment(ctx context.Context, s *searched, number int, v vie
 }
 
 // fetch reads what is stored of the hits, and of each document once.
-func fetch(segments []searched, candidates []candidate) ([]retriever.Hit, error) {
+func fetch(ctx context.Context, segments []searched, candidates []candidate) ([]retriever.Hit, error) {
 	hits := make([]retriever.Hit, 0, len(candidates))
 	documents := map[string]*documentRecord{}
 	for _, c := range candidates {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		s := segments[c.segment].SegmentSnapshot
 		key, data, err := stored(s, c.record)
 		if err != nil {
@@ -256,7 +262,7 @@ func fetch(segments []searched, candidates []candidate) ([]retriever.Hit, error)
 		hits = append(hits, retriever.Hit{
 			Passage: retriever.Passage{
 				DocumentID: id, Ordinal: ordinal, Start: p.Start, End: p.End, Page: p.Page,
-				Headings: p.Headings, Text: strings.Clone(p.text()),
+				Headings: p.Headings, Text: p.text(),
 			},
 			Title: d.Title, Source: d.Source, Metadata: d.metadata(),
 			Scores: retriever.Scores{BM25: c.score},
