@@ -15,7 +15,7 @@ func (p *Pipeline) AddPaths(ctx context.Context, paths []string, options AddOpti
 	if err != nil {
 		return ingest.Report{}, err
 	}
-	ingester, err := ingest.New(splitter, p.config.registry.processors, ingest.Options{MaxDocumentBytes: int64(p.config.Limits.MaxDocumentBytes)})
+	ingester, err := p.config.newIngester(splitter)
 	if err != nil {
 		return ingest.Report{}, err
 	}
@@ -33,5 +33,14 @@ func (c *Config) Ingester() (*ingest.Ingester, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ingest.New(splitter, c.registry.processors, ingest.Options{MaxDocumentBytes: int64(c.Limits.MaxDocumentBytes)})
+	return c.newIngester(splitter)
+}
+
+// newIngester keeps out of the data directory, which may lie in a folder that
+// is indexed.
+func (c *Config) newIngester(splitter *ingest.Splitter) (*ingest.Ingester, error) {
+	return ingest.New(splitter, c.registry.processors, ingest.Options{
+		MaxDocumentBytes: int64(c.Limits.MaxDocumentBytes),
+		Walk:             ingest.WalkOptions{Exclude: []string{c.Data}},
+	})
 }

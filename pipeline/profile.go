@@ -113,7 +113,7 @@ type ObservedSpan struct {
 var errTooFew = errors.New("pipeline: fit profile: at least 50 questions with and 50 without an answer are needed")
 
 // FitProfile fits the weights and both regressions. The BM25 weight is the one
-// of a grid from 0 to 8 with the most correct first answers; the regressions
+// of a grid from 0 to 24 with the most correct first answers; the regressions
 // minimise the logistic loss by Newton's method with a small ridge. The answer
 // regression sees the first answer of every question, because its probability
 // is the one that users act on. The result is deterministic.
@@ -128,8 +128,8 @@ func FitProfile(observations []Observation) (Profile, error) {
 		return Profile{}, fmt.Errorf("%w; there are %d and %d", errTooFew, answered, len(observations)-answered)
 	}
 	best, bestCorrect := Profile{}, -1
-	for step := range 33 {
-		p := Profile{BM25Weight: float64(step) / 4}
+	for step := range 49 {
+		p := Profile{BM25Weight: float64(step) / 2}
 		correct := 0
 		for _, o := range observations {
 			if _, top, ok := p.top(o); ok && o.Answered && top.Correct {
