@@ -85,6 +85,10 @@ func Load(path string) (*Library, error) {
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return nil, fmt.Errorf("ort: load %s: %w: %s", path, ErrLibrary, explain(err))
 	}
+	// Official builds for Windows report their use to the maker.
+	if err := ort.DisableTelemetry(); err != nil {
+		return nil, fmt.Errorf("ort: load %s: %w: switch off telemetry: %w", path, ErrLibrary, err)
+	}
 	process.library = &Library{path: full, file: file, version: ort.GetVersion()}
 	return process.library, nil
 }
