@@ -25,9 +25,9 @@ type Dataset struct {
 
 // A Paragraph is the text that questions are asked about.
 type Paragraph struct {
-	// ID is the source, the title of the article and the position among its
-	// paragraphs, from 0, with slashes between. Reading the same file again
-	// gives the same ids.
+	// ID is "source#article/paragraph", both counted from 0 as in the file. It
+	// is the id that the paragraph's document gets when the file is indexed, if
+	// source is the id of the file.
 	ID    string
 	Title string
 	Text  string
@@ -85,10 +85,10 @@ type (
 	}
 )
 
-// ReadSQuAD reads a data set in the JSON of SQuAD 1.1 or 2.0. A non-empty
-// source is put before the paragraph ids, so that several files can share one
-// index. Question ids must be unique within the file, and is_impossible, where
-// given, must agree with the answers.
+// ReadSQuAD reads a data set in the JSON of SQuAD 1.1 or 2.0. The paragraph ids
+// begin with source, so that several files can share one index. Question ids
+// must be unique within the file, and is_impossible, where given, must agree
+// with the answers.
 //
 // Errors wrap [ErrFormat] and name the place, for example
 // data[3].paragraphs[0].qas[7].id.
@@ -111,9 +111,9 @@ func ReadSQuAD(r io.Reader, source string) (*Dataset, error) {
 	if file.Data == nil {
 		return nil, squadError("data", "missing")
 	}
-	b := squadBuilder{source: source, data: &Dataset{}, questions: make(map[string]string), titles: make(map[string]int)}
+	b := squadBuilder{source: source, data: &Dataset{}, questions: make(map[string]string)}
 	for i, article := range file.Data {
-		if err := b.article(article, "data["+strconv.Itoa(i)+"]"); err != nil {
+		if err := b.article(article, i); err != nil {
 			return nil, err
 		}
 	}
@@ -147,14 +147,13 @@ type squadBuilder struct {
 	source    string
 	data      *Dataset
 	questions map[string]string // question id to the place where it was seen
-	titles    map[string]int
 }
 
-func (b *squadBuilder) article(a squadArticle, path string) error {
+func (b *squadBuilder) article(a squadArticle, number int) error {
+	path := "data[" + strconv.Itoa(number) + "]"
 	if a.Paragraphs == nil {
 		return squadError(path+".paragraphs", "missing")
 	}
-	prefix := b.articleID(a.Title)
 	for i, p := range a.Paragraphs {
 		at := path + ".paragraphs[" + strconv.Itoa(i) + "]"
 		if p.Context == nil {
@@ -163,7 +162,7 @@ func (b *squadBuilder) article(a squadArticle, path string) error {
 		if strings.TrimSpace(*p.Context) == "" {
 			return squadError(at+".context", "empty")
 		}
-		paragraph := Paragraph{ID: prefix + "/" + strconv.Itoa(i), Title: a.Title, Text: *p.Context}
+		paragraph := Paragraph{ID: fmt.Sprintf("%s#%d/%d", b.source, number, i), Title: a.Title, Text: *p.Context}
 		b.data.Paragraphs = append(b.data.Paragraphs, paragraph)
 		text := []rune(paragraph.Text)
 		for j, q := range p.QAs {
@@ -173,41 +172,6 @@ func (b *squadBuilder) article(a squadArticle, path string) error {
 		}
 	}
 	return nil
-}
-
-// maxTitleBytes keeps paragraph ids within what an index accepts.
-const maxTitleBytes = 200
-
-// articleID makes an id out of a title, which may be missing, long, repeated
-// or hold characters that an id must not have.
-func (b *squadBuilder) articleID(title string) string {
-	id := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7F {
-			return ' '
-		}
-		return r
-	}, title)
-	id = strings.TrimSpace(id)
-	for len(id) > maxTitleBytes {
-		_, size := utf8.DecodeLastRuneInString(id)
-		id = id[:len(id)-size]
-	}
-	if id == "" {
-		id = "untitled"
-	}
-	b.titles[id]++
-	for n := b.titles[id]; n > 1; n++ {
-		candidate := id + "~" + strconv.Itoa(n)
-		if b.titles[candidate] == 0 { // an article may really be called "x~2"
-			b.titles[id], b.titles[candidate] = n, 1
-			id = candidate
-			break
-		}
-	}
-	if b.source != "" {
-		id = b.source + "/" + id
-	}
-	return id
 }
 
 func (b *squadBuilder) question(q squadQuestion, p Paragraph, text []rune, path string) error {
