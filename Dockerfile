@@ -16,10 +16,11 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
  && useradd --system --uid 10001 --home-dir /var/lib/needle --create-home needle
 COPY --from=build /out/needle /usr/local/bin/needle
 COPY --from=build /out/cache /usr/local/lib/needle
+COPY deploy/container.yaml /etc/needle/needle.yaml
 ENV NEEDLE_CACHE=/usr/local/lib/needle
 USER needle
 WORKDIR /var/lib/needle
 VOLUME /var/lib/needle
 EXPOSE 8080
 ENTRYPOINT ["/usr/local/bin/needle"]
-CMD ["serve", "--data", "/var/lib/needle/data"]
+CMD ["serve", "--config", "/etc/needle/needle.yaml"]
