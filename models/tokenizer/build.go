@@ -6,6 +6,10 @@ import (
 	"sync"
 )
 
+// maxIDs keeps a damaged file from asking for all memory; the largest
+// vocabularies in use are fifty times smaller.
+const maxIDs = 1 << 24
+
 func build(f *file) (*tokenizer, error) {
 	t := &tokenizer{scratches: &sync.Pool{New: func() any { return new(scratch) }}}
 	normalizer, err := newNormalizer(f.normalizer)
@@ -28,6 +32,9 @@ func build(f *file) (*tokenizer, error) {
 		for _, token := range tokens {
 			t.size = max(t.size, int(token.ID)+1)
 		}
+	}
+	if t.size > maxIDs {
+		return nil, unsupported("an id of %d", t.size-1)
 	}
 	if t.post.trims {
 		t.post.trim = newOffsetTrimmer(t.post.addPrefixSpace, f.model.vocabulary, t.size)

@@ -128,6 +128,9 @@ func (t *specialToken) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &[]any{&name, &id}); err != nil {
 		return err
 	}
+	if id < 0 {
+		return fmt.Errorf("%q has the id %d", name, id)
+	}
 	*t = specialToken(id)
 	return nil
 }
@@ -143,6 +146,9 @@ func compileTemplate(template []templatePiece, tokens map[string]templateToken, 
 				return nil, fmt.Errorf("special_tokens does not hold %q", t.Special.ID)
 			}
 			for _, id := range token.IDs {
+				if id < 0 {
+					return nil, fmt.Errorf("%q has the id %d", t.Special.ID, id)
+				}
 				pieces = append(pieces, piece{models.SequenceSpecial, id, t.Special.Type})
 			}
 		case t.Sequence != nil:

@@ -3,7 +3,6 @@ package tokenizer
 import (
 	"fmt"
 	"math"
-	"math/bits"
 	"unicode/utf8"
 )
 
@@ -41,18 +40,16 @@ func newUnigram(spec modelSpec) (*unigram, error) {
 	}
 	m.unknown = *unknown
 	lowest := math.Inf(1)
-	size := 0
-	for _, e := range spec.vocabulary {
-		size += len(e.token)
-	}
-	m.trie = newByteTrie(size)
+	m.trie = newByteTrie()
 	for i := range m.bytes {
 		m.bytes[i] = -1
 	}
 	for i, e := range spec.vocabulary {
 		m.scores[i] = e.score
 		lowest = min(lowest, e.score)
-		m.trie.add(e.token, int32(i))
+		if !m.trie.add(e.token, int32(i)) {
+			return nil, unsupported("model.vocab is too large")
+		}
 		var b byte
 		if n, _ := fmt.Sscanf(e.token, "<0x%02X>", &b); n == 1 && len(e.token) == 6 {
 			m.bytes[b] = int32(i)
@@ -149,73 +146,4 @@ func (m *unigram) emitUnknown(text []byte, origin []int32, s *scratch) {
 	for _, b := range text {
 		s.emit(m.bytes[b], origin)
 	}
-}
-
-// A byteTrie maps strings to numbers. Its edges are in a hash table, which is
-// quick to build for the 250,000 entries of a multilingual vocabulary.
-type byteTrie struct {
-	root   [256]int32
-	edges  []trieEdge
-	shift  uint
-	used   int
-	values []int32 // by node, -1 where no string ends
-}
-
-type trieEdge struct {
-	key   uint64 // parent<<8 | byte, plus one; 0 marks a free slot
-	child int32
-}
-
-func newByteTrie(bytes int) byteTrie {
-	// Entries share prefixes, so far fewer edges than bytes; the table grows.
-	size := max(bits.Len(uint(bytes)), 6)
-	return byteTrie{edges: make([]trieEdge, 1<<size), shift: uint(64 - size), values: []int32{-1}}
-}
-
-func (t *byteTrie) edge(node int32, b byte) *trieEdge {
-	key := uint64(node)<<8 | uint64(b) + 1
-	mask := uint64(len(t.edges) - 1)
-	for at := key * hashBase >> t.shift; ; at = (at + 1) & mask {
-		if e := &t.edges[at]; e.key == key || e.key == 0 {
-			return e
-		}
-	}
-}
-
-// child returns the node below, 0 if there is none.
-func (t *byteTrie) child(node int32, b byte) int32 {
-	if node == 0 {
-		return t.root[b]
-	}
-	return t.edge(node, b).child
-}
-
-func (t *byteTrie) add(s string, value int32) {
-	node := int32(0)
-	for i := range len(s) {
-		next := t.child(node, s[i])
-		if next == 0 {
-			next = int32(len(t.values))
-			t.values = append(t.values, -1)
-			if node == 0 {
-				t.root[s[i]] = next
-			} else {
-				*t.edge(node, s[i]) = trieEdge{uint64(node)<<8 | uint64(s[i]) + 1, next}
-			}
-		}
-		node = next
-	}
-	if node != 0 {
-		t.values[node] = value
-	}
-}
-
-func (t *byteTrie) get(s []byte) (int32, bool) {
-	node := int32(0)
-	for _, b := range s {
-		if node = t.child(node, b); node == 0 {
-			return 0, false
-		}
-	}
-	return t.values[node], t.values[node] >= 0
 }
