@@ -21,6 +21,19 @@ func (a *app) indexCommand() *cobra.Command {
 	return index
 }
 
+// withIndex gives a command the data directory, or the server that holds it,
+// without loading the model.
+func (a *app) withIndex(do func(cmd *cobra.Command, args []string, service *connection) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		service, err := a.connect(cmd.Context(), pipeline.WithoutReader())
+		if err != nil {
+			return err
+		}
+		defer service.Close()
+		return do(cmd, args, service)
+	}
+}
+
 func (a *app) indexAddCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "add PATH...",
@@ -28,12 +41,7 @@ func (a *app) indexAddCommand() *cobra.Command {
 		Long: `Adds text, Markdown, JSONL (id, title, text, metadata) and SQuAD-format JSON.
 Unchanged documents are skipped, so the command may be interrupted and run again.`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			service, err := a.connect(cmd.Context(), pipeline.WithoutReader())
-			if err != nil {
-				return err
-			}
-			defer service.Close()
+		RunE: a.withIndex(func(cmd *cobra.Command, args []string, service *connection) error {
 			report, err := addPaths(cmd.Context(), service, a.indexName, args)
 			if a.json {
 				if e := printJSON(cmd.OutOrStdout(), report); e != nil {
@@ -49,7 +57,7 @@ Unchanged documents are skipped, so the command may be interrupted and run again
 				return fmt.Errorf("index add: %d files or records were not taken; the others are in the index", report.Failed)
 			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -133,12 +141,7 @@ func (a *app) indexRemoveCommand() *cobra.Command {
 		Use:   "rm ID...",
 		Short: "Remove documents by id",
 		Args:  cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			service, err := a.connect(cmd.Context(), pipeline.WithoutReader())
-			if err != nil {
-				return err
-			}
-			defer service.Close()
+		RunE: a.withIndex(func(cmd *cobra.Command, args []string, service *connection) error {
 			n, err := service.Delete(cmd.Context(), a.indexName, args)
 			if err != nil {
 				return missingIndex(err)
@@ -148,7 +151,7 @@ func (a *app) indexRemoveCommand() *cobra.Command {
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d removed, %d were not there\n", n, len(args)-n)
 			return nil
-		},
+		}),
 	}
 }
 
@@ -158,12 +161,7 @@ func (a *app) indexListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List the indexes, or with --documents the documents of one",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			service, err := a.connect(cmd.Context(), pipeline.WithoutReader())
-			if err != nil {
-				return err
-			}
-			defer service.Close()
+		RunE: a.withIndex(func(cmd *cobra.Command, _ []string, service *connection) error {
 			if documents {
 				return missingIndex(a.listDocuments(cmd.Context(), cmd.OutOrStdout(), service))
 			}
@@ -178,7 +176,7 @@ func (a *app) indexListCommand() *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s  %d documents, %d passages, generation %d\n", s.Name, s.Documents, s.Passages, s.Generation)
 			}
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().BoolVar(&documents, "documents", false, "list the documents of the index")
 	return cmd
@@ -211,12 +209,7 @@ func (a *app) indexStatsCommand() *cobra.Command {
 		Use:   "stats",
 		Short: "Describe the index",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			service, err := a.connect(cmd.Context(), pipeline.WithoutReader())
-			if err != nil {
-				return err
-			}
-			defer service.Close()
+		RunE: a.withIndex(func(cmd *cobra.Command, _ []string, service *connection) error {
 			s, err := service.Stats(cmd.Context(), a.indexName)
 			if err != nil {
 				return missingIndex(err)
@@ -227,7 +220,7 @@ func (a *app) indexStatsCommand() *cobra.Command {
 			fmt.Fprintf(cmd.OutOrStdout(), "index %s: %d documents, %d passages of %.1f terms on average, generation %d, %.1f MB, analyzer %s, k1 %g, b %g\n",
 				s.Name, s.Documents, s.Passages, s.AverageLength, s.Generation, float64(s.Bytes)/1e6, s.Analyzer, s.K1, s.B)
 			return nil
-		},
+		}),
 	}
 }
 
@@ -236,12 +229,7 @@ func (a *app) indexVerifyCommand() *cobra.Command {
 		Use:   "verify",
 		Short: "Read everything that the index stores and report damage",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			service, err := a.connect(cmd.Context(), pipeline.WithoutReader())
-			if err != nil {
-				return err
-			}
-			defer service.Close()
+		RunE: a.withIndex(func(cmd *cobra.Command, _ []string, service *connection) error {
 			if service.local == nil {
 				return errors.New("index verify: a running server holds the index; stop it first")
 			}
@@ -250,7 +238,7 @@ func (a *app) indexVerifyCommand() *cobra.Command {
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "everything that is stored is whole")
 			return nil
-		},
+		}),
 	}
 }
 

@@ -386,4 +386,3 @@ func TestInterrupted(t *testing.T) {
 	}
 	mustNeedle(t, "index", "verify", "--data", data)
 }
-
