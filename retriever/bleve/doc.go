@@ -32,12 +32,21 @@
 // The statistics count documents that the caller may not see: an explanation
 // gives the document frequency over the whole index.
 //
+// # Filters
+//
+// Metadata filters and the caller's groups act before the best passages are
+// chosen, and do not change a score. Numbers are compared as float64 and dates
+// to the microsecond. A field exists in a document that has the key, even with
+// an empty list.
+//
 // # Storage
 //
 // An index is the directory dir/name with the file needle.json (format version,
 // analysis) and the folder store, which is scorch's. A document's records are
 // written in one atomic, synced batch and therefore lie in one segment. A
-// document whose id is stored already is replaced in the same batch.
+// document whose id is stored already is replaced in the same batch. Passages
+// keep the text; the document's text is put together from them. After a write
+// that failed (a full disk, say) the store is opened again as it was before.
 //
 // # Concurrency
 //
