@@ -1,7 +1,8 @@
 // Package onnx runs language models with ONNX Runtime:
 //
+//	library, err := onnx.Locate(onnx.LocateOptions{})
 //	bundle, err := builtin.Bundle()
-//	model, err := onnx.Open(ctx, onnx.Config{LibraryPath: path}, bundle)
+//	model, err := onnx.Open(ctx, onnx.Config{LibraryPath: library.Path}, bundle)
 //	defer model.Close()
 //	outputs, err := model.Run(ctx, encodings)
 //
