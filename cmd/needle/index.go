@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -89,6 +90,7 @@ type serverTarget struct {
 	service pipeline.Service
 	index   string
 
+	mu                                  sync.Mutex // the ingester writes several batches at once
 	added, updated, unchanged, passages int
 }
 
@@ -106,6 +108,8 @@ func (t *serverTarget) Upsert(ctx context.Context, entries []retriever.Entry) er
 		documents[i] = e.Document
 	}
 	results, err := t.service.Put(ctx, t.index, documents)
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, r := range results {
 		switch r.Status {
 		case pipeline.Created:
