@@ -200,20 +200,6 @@ func (s *scanner) integer() (int, error) {
 	return n, nil
 }
 
-// float reads a number.
-func (s *scanner) float() (float64, error) {
-	s.space()
-	start := s.at
-	for s.at < len(s.data) && strings.IndexByte("+-.0123456789eE", s.data[s.at]) >= 0 {
-		s.at++
-	}
-	x, err := strconv.ParseFloat(s.data[start:s.at], 64)
-	if err != nil {
-		return 0, s.fail("expected a number")
-	}
-	return x, nil
-}
-
 // value consumes any value and returns it as it stands.
 func (s *scanner) value() (json.RawMessage, error) {
 	s.space()
