@@ -191,7 +191,7 @@ func (m *loadedModel) assemble(config *Config, tokenizer models.Tokenizer) error
 		return fmt.Errorf("pipeline: the head registered as %q predicts no spans", models.HeadSpan)
 	}
 	// The service owns the model from here on.
-	if m.service, err = infer.New(m.model, infer.Config{Workers: config.Reader.Workers, Queue: config.Limits.Queue}); err != nil {
+	if m.service, err = infer.New(m.model, inferConfig(config)); err != nil {
 		return err
 	}
 	if m.reader, err = reader.New(tokenizer, m.service, span, config.Reader.Config); err != nil {
@@ -200,6 +200,19 @@ func (m *loadedModel) assemble(config *Config, tokenizer models.Tokenizer) error
 	m.ref = ModelRef{Name: info.Name, Hash: info.Hash, Precision: info.Precision}
 	m.profile, m.calibrated = config.registry.profileFor(m.bundle.Hash, config.Retriever.Type, config.Ranker.Type)
 	return nil
+}
+
+// gpuBatchTokens is how many tokens one call on a GPU may have; on a CPU every
+// window is a call of its own, because padding costs more than it saves.
+const gpuBatchTokens = 16384
+
+func inferConfig(config *Config) infer.Config {
+	c := infer.Config{Workers: config.Reader.Workers, Queue: config.Limits.Queue}
+	if config.Reader.Device != "cpu" {
+		c.BatchTokens = gpuBatchTokens
+		c.Workers = max(c.Workers, 1)
+	}
+	return c
 }
 
 func (m *loadedModel) close() error {
