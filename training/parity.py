@@ -69,9 +69,12 @@ def choose(tokenizer):
     return chosen
 
 
+def rounded(values):
+    return (numpy.round(values.astype(numpy.float64) / QUANTUM) * QUANTUM).astype("<f4")
+
+
 def pack(values):
-    rounded = numpy.round(values.astype(numpy.float64) / QUANTUM) * QUANTUM
-    return base64.b64encode(rounded.astype("<f4").tobytes()).decode("ascii")
+    return base64.b64encode(values.tobytes()).decode("ascii")
 
 
 def unpack(text):
@@ -90,7 +93,7 @@ def torch_logits(model, names, window):
     return result.start_logits[0].numpy(), result.end_logits[0].numpy()
 
 
-def margin(cut, logits, best):
+def lead(cut, logits, best):
     """Return how far the best span is ahead of the best one with other offsets."""
     other = -numpy.inf
     for w, (start, end) in zip(cut, logits):
@@ -106,8 +109,11 @@ def margin(cut, logits, best):
 
 
 def entry(file, pair, cut, logits):
-    """Return the line of one pair."""
+    """Return the line of one pair. The answer is that of the rounded logits, which the file holds."""
+    logits = [(rounded(start), rounded(end)) for start, end in logits]
     best = spans.best(pair.passage, cut, logits)
+    start, end = logits[best.window]
+    null = float(start[0] + end[0])
     return {
         "file": file,
         "id": pair.id,
@@ -122,7 +128,8 @@ def entry(file, pair, cut, logits):
             "start": best.start_offset,
             "end": best.end_offset,
             "score": round(float(best.score), 5),
-            "margin": round(margin(cut, logits, best), 5),
+            "margin": round(float(best.score) - null, 5),
+            "lead": round(lead(cut, logits, best), 5),
         },
     }
 
@@ -181,9 +188,9 @@ def compare(line, pair, cut, logits, tolerance):
     if worst > tolerance:
         faults.append(f"{where}: logits differ by {worst:.2g}, want at most {tolerance:.2g}")
     best, want = spans.best(pair.passage, cut, logits), line["answer"]
-    # Below that margin the tolerated rounding may exchange the first two: each
+    # Below that lead the tolerated rounding may exchange the first two: each
     # score is a sum of two logits, and either span may move.
-    decided = want["margin"] > 4 * tolerance
+    decided = want["lead"] > 4 * tolerance
     if decided and (best.start_offset, best.end_offset) != (want["start"], want["end"]):
         faults.append(f"{where}: the answer is {best.start_offset}:{best.end_offset}, want {want['start']}:{want['end']}")
     return float(worst), faults

@@ -70,7 +70,18 @@ def score(answers, predicted):
     )
 
 
-def measure(graph, head, tokenizer, questions, level):
+def error(reader, reference, cut):
+    """Return the root mean square difference of the logits of two graphs."""
+    squares = [
+        (a - b) ** 2
+        for its in cut
+        for window in its
+        for a, b in zip(reader.logits(window), reference.logits(window))
+    ]
+    return float(numpy.sqrt(numpy.concatenate(squares).mean()))
+
+
+def measure(graph, head, tokenizer, questions, level, reference):
     data = Path(graph).read_bytes()
     begin, cpu = time.perf_counter(), time.process_time()
     reader = Reader(data, head, level)
@@ -93,7 +104,7 @@ def measure(graph, head, tokenizer, questions, level):
         e, f = score(pair.answers, span.text)
         exact += e
         f1 += f
-    return {
+    result = {
         "graph": Path(graph).name,
         "level": level,
         "megabytes": round(Path(graph).stat().st_size / 1e6, 1),
@@ -106,6 +117,9 @@ def measure(graph, head, tokenizer, questions, level):
         "open_cpu_ms": round(open_cpu, 1),
         "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
+    if reference:
+        result["rmse"] = round(error(reader, Reader(reference, head), cut), 3)
+    return result
 
 
 def main():
@@ -115,15 +129,18 @@ def main():
     parser.add_argument("--tokenizer", help="directory with the tokenizer (default: the shared checkpoint)")
     parser.add_argument("--questions", type=int, default=600)
     parser.add_argument("--level", choices=LEVELS, default="all", help="graph optimisation when the graph is opened")
+    parser.add_argument("--reference", help="graph to compare the logits with (fp32)")
     args = parser.parse_args()
     if len(args.graphs) > 1:
+        options = ["--head", args.head, "--questions", str(args.questions), "--level", args.level]
+        options += ["--tokenizer", args.tokenizer] if args.tokenizer else []
+        options += ["--reference", args.reference] if args.reference else []
         for graph in args.graphs:
-            rest = [a for a in sys.argv[1:] if a not in args.graphs]
-            subprocess.run([sys.executable, __file__, graph, *rest], check=True)
+            subprocess.run([sys.executable, __file__, graph, *options], check=True)
         return
     directory = args.tokenizer or squad.shared() / "models" / "minilm-span"
     tokenizer = AutoTokenizer.from_pretrained(directory)
-    print(json.dumps(measure(args.graphs[0], args.head, tokenizer, args.questions, args.level)), flush=True)
+    print(json.dumps(measure(args.graphs[0], args.head, tokenizer, args.questions, args.level, args.reference)), flush=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ def main():
     parser.add_argument("checkpoint")
     parser.add_argument("input")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=5)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     question, passages = peer.load(args.input)
@@ -42,7 +43,7 @@ def main():
             return {"answer": "", "passage": -1}
         return {"answer": best.data, "passage": int(best.document.id), "score": round(best.score, 4)}
 
-    peer.serve("haystack", "fp32", read)
+    peer.run("haystack", "fp32", args.repeat, read)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ def main():
     parser.add_argument("input")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=5)
     args = parser.parse_args()
     bundle = Path(args.bundle)
     manifest = json.loads((bundle / "needle.json").read_text(encoding="utf-8"))
@@ -62,7 +63,7 @@ def main():
                 "model_cpu_ms": round(1e3 * sum(result[1] for result in results), 1),
             }
 
-        peer.serve("onnxruntime", args.precision, read)
+        peer.run("onnxruntime", args.precision, args.repeat, read)
 
 
 if __name__ == "__main__":

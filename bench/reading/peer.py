@@ -1,20 +1,18 @@
 """The protocol that every system of the reading benchmark speaks.
 
-A system is started with the path of the input as its last argument. It opens
-its model and reads the passages once without reporting. Then, for every line on
-its standard input, it reads all passages again, from text to answer, and prints
-one line of JSON:
+A system is started with --repeat N and, as its last argument, the path of the
+input. It opens its model and reads all passages N times, from text to answer.
+After each repetition it prints one line of JSON:
 
     {"system": "needle", "precision": "int8", "wall_ms": 0, "cpu_ms": 0, "rss_mb": 0, "answer": ""}
 
 cpu_ms is the user and system time of all threads of the process in that
 repetition, rss_mb the peak of its resident memory so far. Systems may add
-fields. At the end of its standard input it exits.
+fields. Opening the model is no part of a repetition.
 """
 
 import json
 import resource
-import sys
 import time
 from pathlib import Path
 
@@ -25,10 +23,9 @@ def load(path):
     return content["question"], content["passages"]
 
 
-def serve(system, precision, read):
+def run(system, precision, repeat, read):
     """Speak the protocol. read() returns the fields that the system adds, with the answer among them."""
-    read()
-    for _ in sys.stdin:
+    for _ in range(repeat):
         cpu, wall = time.process_time(), time.perf_counter()
         fields = read()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -1,13 +1,15 @@
 """Run the systems of the reading benchmark side by side and print ratios.
 
     python run.py INPUT.json --checkpoint DIR --bundle DIR \\
-        --system "needle-fp32=./needle-read --precision fp32" \\
-        --system "needle-int8=./needle-read --precision int8"
+        --system "needle-fp32=./needle bench read --config fp32.yaml --precision fp32" \\
+        --system "needle-int8=./needle bench read --precision int8"
 
-All systems are open at once and are asked in turn, A B C A B C, so that a
-change of the machine's mood meets all of them. The protocol is in peer.py. The
-raw lines go to --out. Ratios are taken within a round; the tables show the
-lowest, the median and the highest.
+The systems run in turn, A B C A B C, so that a change of the machine's mood
+meets all of them, each time in a fresh process. Of its repetitions the last one
+counts: the ones before warm it up. The protocol is in peer.py; --repeat N and
+the path of the input are appended to the commands. The raw lines go to --out.
+Ratios are taken within a round; the tables show the lowest, the median and the
+highest.
 """
 
 import argparse
@@ -23,33 +25,24 @@ FIELDS = ("system", "precision", "wall_ms", "cpu_ms", "rss_mb", "answer")
 
 
 class System:
-    """A running system."""
+    """A command, and the lines that counted, one a round."""
 
-    def __init__(self, name, command, source):
+    def __init__(self, name, command):
         self.name = name
+        self.command = command
         self.lines = []
-        self.process = subprocess.Popen([*command, source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def ask(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        text = self.process.stdout.readline()
-        if not text:
-            raise SystemExit(f"{self.name} ended with status {self.process.wait()}")
-        line = json.loads(text)
+    def measure(self):
+        done = subprocess.run(self.command, stdout=subprocess.PIPE, text=True)
+        texts = done.stdout.splitlines()
+        if done.returncode != 0 or not texts:
+            raise SystemExit(f"{self.name} ended with status {done.returncode} after {len(texts)} lines")
+        line = json.loads(texts[-1])
         missing = [field for field in FIELDS if field not in line]
         if missing:
             raise SystemExit(f"{self.name} printed a line without {', '.join(missing)}")
         self.lines.append(line)
         return line
-
-    def close(self):
-        self.process.stdin.close()
-        try:
-            self.process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
     def values(self, field):
         return [line[field] for line in self.lines]
@@ -118,25 +111,16 @@ def main():
     parser.add_argument("--bundle", required=True, help="bundle of that checkpoint with fp32 and int8 graphs")
     parser.add_argument("--system", action="append", default=[], metavar="NAME=COMMAND")
     parser.add_argument("--without", nargs="*", default=[], help="names of the systems here to leave out")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=2, help="repetitions in a process; the last one counts")
     parser.add_argument("--out", help="file for the raw lines")
     args = parser.parse_args()
-    systems = {}
-    try:
-        for name, command in commands(args).items():
-            systems[name] = System(name, command, args.input)
-        # The first answers are asked for and thrown away, so that no system is
-        # still starting while another is measured.
+    last = ["--repeat", str(args.repeat), args.input]
+    systems = {name: System(name, [*command, *last]) for name, command in commands(args).items()}
+    for round_number in range(args.rounds):
         for system in systems.values():
-            system.ask()
-            system.lines.clear()
-        for round_number in range(args.rounds):
-            for system in systems.values():
-                line = system.ask()
-                print(f"round {round_number + 1} {system.name}: {line['wall_ms']:.0f} ms wall, {line['cpu_ms']:.0f} ms CPU", file=sys.stderr)
-    finally:
-        for system in systems.values():
-            system.close()
+            line = system.measure()
+            print(f"round {round_number + 1} {system.name}: {line['wall_ms']:.0f} ms wall, {line['cpu_ms']:.0f} ms CPU", file=sys.stderr)
     report(systems)
     if args.out:
         lines = [{"name": s.name, "round": i, **line} for s in systems.values() for i, line in enumerate(s.lines)]

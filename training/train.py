@@ -1,0 +1,452 @@
+"""Fine-tune one encoder with a span head and a relevance head.
+
+    python train.py configs/reader.json --init CHECKPOINT --out RUN
+    python train.py --resume RUN [--steps N]
+
+The run directory holds the exact config, metrics as JSON lines, the last state
+(state.pt) and at the end a checkpoint in the Hugging Face layout. A run that
+was killed goes on from its last state with --resume as if nothing had happened:
+weights, optimizer, schedule, data order and random numbers are restored. The
+learning rate falls to 0 over the *progress* of a run, a share of its step
+budget. A smaller --steps at resume, or --deadline, shortens what is left
+without a jump.
+"""
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, AutoModelForQuestionAnswering, AutoTokenizer
+from transformers.data.metrics.squad_metrics import compute_exact, compute_f1
+
+import data
+import spans
+import squad
+
+DEFAULTS = {
+    "files": ["data/squadshifts/new_wiki.json", "data/squadshifts/amazon_reviews.json", "data/squadshifts/reddit.json"],
+    "seed": 1,
+    "held_out": 1200,
+    "eval_questions": 120,
+    "steps": 1000,
+    "warmup": 50,
+    "groups": 8,
+    "bucket": 32,
+    "max_length": 256,
+    "question_length": 48,
+    "crop": 0.0,
+    "crop_length": 96,
+    "negatives": 0.8,
+    "swap": 0.15,
+    "same_article": 0.15,
+    "depth": 30,
+    "keep": 10,
+    "lr": 6e-5,
+    "head_lr": 3e-4,
+    "weight_decay": 0.01,
+    "clip": 1.0,
+    "dropout": 0.1,
+    "freeze_embeddings": True,
+    "shared_weight": 0.5,
+    "relevance_weight": 0.5,
+    "ema": 0.99,
+    "bf16": False,
+    "threads": 2,
+    "save_every": 50,
+    "eval_every": 0,
+}
+STATE = "state.pt"
+CONFIG = "train.json"
+METRICS = "metrics.jsonl"
+HELD_OUT = "heldout.json"
+
+
+class Model(torch.nn.Module):
+    """An encoder with a span head (two logits a token) and a relevance head (one logit on [CLS])."""
+
+    def __init__(self, reader):
+        super().__init__()
+        self.reader = reader
+        self.relevance = torch.nn.Linear(reader.config.hidden_size, 1)
+        torch.nn.init.normal_(self.relevance.weight, std=0.02)
+        torch.nn.init.zeros_(self.relevance.bias)
+
+    @classmethod
+    def load(cls, directory, dropout):
+        """Load a checkpoint; a plain encoder gets a new span head."""
+        settings = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+        reader = AutoModelForQuestionAnswering.from_pretrained(directory, dtype=torch.float32, **settings)
+        return cls(reader)
+
+    def forward(self, ids, mask, types):
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if getattr(self.reader.config, "type_vocab_size", 0) > 1:
+            inputs["token_type_ids"] = types
+        hidden = self.reader.base_model(**inputs).last_hidden_state
+        logits = self.reader.qa_outputs(hidden)
+        return logits[..., 0].float(), logits[..., 1].float(), self.relevance(hidden[:, 0]).squeeze(-1).float()
+
+
+def losses(model, batch, config):
+    """Return the parts of the loss of a batch as tensors without dimensions."""
+    start, end, relevance = model(batch.ids, batch.mask, batch.types)
+    allowed = batch.passage.clone()
+    allowed[:, data.NULL] = True
+    part = {"span": (choose(start, allowed, batch.start) + choose(end, allowed, batch.end)) / 2}
+    # Clark and Gardner 2018, "Simple and effective multi-paragraph reading
+    # comprehension", shared normalisation: one softmax over the passages of a
+    # question, so that a logit means the same in each of them.
+    if len(batch.groups):
+        first, second = batch.groups[:, 0], batch.groups[:, 1]
+        both = torch.cat([batch.passage[first], batch.passage[second]], 1)
+        part["shared"] = (
+            choose(torch.cat([start[first], start[second]], 1), both, batch.start[first])
+            + choose(torch.cat([end[first], end[second]], 1), both, batch.end[first])
+        ) / 2
+    else:
+        part["shared"] = start.sum() * 0
+    part["relevance"] = torch.nn.functional.binary_cross_entropy_with_logits(relevance, batch.relevant)
+    part["loss"] = part["span"] + config["shared_weight"] * part["shared"] + config["relevance_weight"] * part["relevance"]
+    return part
+
+
+def choose(logits, allowed, target):
+    return torch.nn.functional.cross_entropy(logits.masked_fill(~allowed, -1e4), target)
+
+
+class Average:
+    """Exponential moving average of the trained weights."""
+
+    def __init__(self, model, decay):
+        self.decay, self.count = decay, 0
+        self.live = [p for p in model.parameters() if p.requires_grad]
+        self.kept = [p.detach().clone() for p in self.live]
+
+    @torch.no_grad()
+    def update(self):
+        self.count += 1
+        # A young average forgets its start faster: the start is no trained model.
+        decay = min(self.decay, self.count / (self.count + 10))
+        torch._foreach_lerp_(self.kept, [p.detach() for p in self.live], 1 - decay)
+
+    @contextlib.contextmanager
+    def applied(self):
+        """Exchange the averaged weights into the model for the time of a with block."""
+        stored = [p.detach().clone() for p in self.live]
+        with torch.no_grad():
+            torch._foreach_copy_(self.live, self.kept)
+            try:
+                yield
+            finally:
+                torch._foreach_copy_(self.live, stored)
+
+
+def parameter_groups(model, config):
+    """Split parameters by learning rate and weight decay; biases and norms are not decayed."""
+    if config["freeze_embeddings"]:
+        model.reader.get_input_embeddings().weight.requires_grad_(False)
+    groups = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        rate = config["head_lr"] if name.startswith("relevance") else config["lr"]
+        decay = 0.0 if parameter.ndim < 2 else config["weight_decay"]
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": its, "lr": rate, "base_lr": rate, "weight_decay": decay} for (rate, decay), its in groups.items()]
+
+
+class Log:
+    """Writes metrics as JSON lines, and to MLflow where it is installed."""
+
+    def __init__(self, out, config):
+        self.file = open(out / METRICS, "a", encoding="utf-8")
+        self.mlflow = None
+        try:
+            import mlflow
+        except ImportError:
+            return
+        mlflow.set_tracking_uri(f"sqlite:///{out}/mlflow.db" if config.get("mlflow_sqlite") else f"file:{out}/mlruns")
+        mlflow.set_experiment("reader")
+        known = out / "mlflow-run"
+        run = mlflow.start_run(run_id=known.read_text() if known.exists() else None)
+        known.write_text(run.info.run_id)
+        mlflow.log_params(config)
+        self.mlflow = mlflow
+
+    def write(self, step, **values):
+        print(json.dumps({"step": step, **values}), file=self.file, flush=True)
+        print(step, values, flush=True)
+        if self.mlflow:
+            self.mlflow.log_metrics({k: v for k, v in values.items() if isinstance(v, (int, float))}, step=step)
+
+    def artifacts(self, paths):
+        if self.mlflow:
+            for path in paths:
+                self.mlflow.log_artifact(str(path))
+
+    def close(self):
+        self.file.close()
+        if self.mlflow:
+            self.mlflow.end_run()
+
+
+def auc(positive, negative):
+    """Return P(a positive scores above a negative), ties half (Mann-Whitney)."""
+    both = numpy.concatenate([positive, negative])
+    order = numpy.argsort(both, kind="stable")
+    ranks = numpy.empty(len(both))
+    ranks[order] = numpy.arange(1, len(both) + 1)
+    for value in numpy.unique(both):
+        same = both == value
+        ranks[same] = ranks[same].mean()
+    count = len(positive)
+    return float((ranks[:count].sum() - count * (count + 1) / 2) / (count * len(negative)))
+
+
+@torch.no_grad()
+def read(model, tokenizer, pairs, bf16=False):
+    """Return (best span text, margin of the span over null, relevance) of each (question, passage), one window at a time."""
+    model.eval()
+    result = []
+    for question, passage in pairs:
+        cut = spans.windows(tokenizer, question, passage)
+        logits, null, relevance = [], [], []
+        for window in cut:
+            ids, types = torch.from_numpy(window.ids)[None], torch.from_numpy(window.type_ids)[None]
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                start, end, relevant = model(ids, torch.ones_like(ids), types)
+            logits.append((start[0].numpy(), end[0].numpy()))
+            null.append(float(start[0, data.NULL] + end[0, data.NULL]))
+            relevance.append(float(relevant[0]))
+        span = spans.best(passage, cut, logits)
+        # A passage is without answer only as far as every window says so.
+        result.append((span.text, float(span.score) - min(null), max(relevance)))
+    model.train()
+    return result
+
+
+def evaluate(model, tokenizer, corpus, questions, wrong, bf16):
+    """Measure F1 and EM with the gold passage, and how well wrong passages are told from it."""
+    gold = read(model, tokenizer, [(q.text, corpus.passages[q.passage]) for q in questions], bf16)
+    others = read(model, tokenizer, [(q.text, corpus.passages[w]) for q, w in zip(questions, wrong)], bf16)
+    f1 = numpy.mean([max(compute_f1(t, g[0]) for t in corpus.texts(q)) for q, g in zip(questions, gold)])
+    em = numpy.mean([max(compute_exact(t, g[0]) for t in corpus.texts(q)) for q, g in zip(questions, gold)])
+    column = [[numpy.array([r[k] for r in results]) for k in (1, 2)] for results in (gold, others)]
+    return {
+        "f1": round(100 * float(f1), 2), "em": round(100 * float(em), 2), "n": len(questions),
+        "auc_margin": round(auc(column[0][0], column[1][0]), 4),
+        "auc_relevance": round(auc(column[0][1], column[1][1]), 4),
+        "pairwise_margin": round(float((column[0][0] > column[1][0]).mean()), 4),
+    }
+
+
+class Run:
+    """A training run: everything that its state file holds."""
+
+    def __init__(self, config, init, out):
+        torch.set_num_threads(config["threads"])
+        torch.manual_seed(config["seed"])
+        self.config, self.out = config, out
+        self.tokenizer = AutoTokenizer.from_pretrained(init)
+        # A tokenizer file may carry the truncation of its last use.
+        self.tokenizer.backend_tokenizer.no_truncation()
+        self.model = Model.load(init, config["dropout"]).train()
+        self.corpus = data.Corpus([squad.shared() / name for name in config["files"]])
+        training, self.held = data.split(self.corpus, config["held_out"], config["seed"])
+        self.sampler = data.Sampler(self.corpus, training, self.tokenizer, config)
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.model, config), fused=True)
+        self.average = Average(self.model, config["ema"])
+        self.step, self.progress, self.epoch, self.batch = 0, 0.0, 0, 0
+        self.pairs, self.tokens, self.seconds = 0, 0, 0.0
+
+    COUNTERS = ("step", "progress", "epoch", "batch", "pairs", "tokens", "seconds")
+
+    def save(self):
+        """Write the state so that a kill at any moment leaves a whole file."""
+        state = {
+            "model": [p.detach() for p in self.average.live], "average": self.average.kept, "count": self.average.count,
+            "optimizer": self.optimizer.state_dict(), "rng": torch.get_rng_state(),
+            **{name: getattr(self, name) for name in self.COUNTERS},
+        }
+        part = self.out / (STATE + ".part")
+        torch.save(state, part)
+        os.replace(part, self.out / STATE)
+
+    def load(self):
+        state = torch.load(self.out / STATE, weights_only=True)
+        with torch.no_grad():
+            torch._foreach_copy_(self.average.live, state["model"])
+            torch._foreach_copy_(self.average.kept, state["average"])
+        self.average.count = state["count"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["rng"])
+        for name in self.COUNTERS:
+            setattr(self, name, state[name])
+
+    def advance(self, batch, left):
+        """Take one step when left steps are to be taken, this one included."""
+        warm = min(1.0, (self.step + 1) / self.config["warmup"]) if self.config["warmup"] else 1.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * warm * (1 - self.progress)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.config["bf16"]):
+            part = losses(self.model, batch, self.config)
+        self.optimizer.zero_grad(set_to_none=True)
+        part["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(self.average.live, self.config["clip"])
+        self.optimizer.step()
+        self.average.update()
+        self.step += 1
+        self.progress += (1 - self.progress) / max(left, 1)
+        self.pairs += len(batch.ids)
+        self.tokens += int(batch.mask.sum())
+        return {name: float(value.detach()) for name, value in part.items()}
+
+    def stream(self):
+        """Yield batches from where the run stands, epoch after epoch."""
+        while True:
+            for self.batch, batch in self.sampler.batches(self.epoch, self.batch):
+                yield batch
+            self.epoch, self.batch = self.epoch + 1, 0
+
+    def left(self, deadline):
+        """Return how many steps are to be taken: the rest of the budget, or what the time allows at the rate so far."""
+        budget = self.config["steps"] - self.step
+        if deadline is None or self.step < 20:
+            return budget
+        recent = self.seconds / self.step
+        return min(budget, max(1, int((deadline - time.time()) / recent)))
+
+    def evaluate(self):
+        chosen = squad.spread(self.held, min(self.config["eval_questions"], len(self.held)))
+        with self.average.applied():
+            return evaluate(self.model, self.tokenizer, self.corpus, chosen, self.wrong(chosen), self.config["bf16"])
+
+    def wrong(self, questions):
+        """Return a high-ranking wrong passage for each held-out question, held-out passages only."""
+        allowed = sorted({q.passage for q in self.held})
+        place = {passage: i for i, passage in enumerate(allowed)}
+        queries = [(q.text, place[q.passage], self.corpus.texts(q)) for q in questions]
+        found = data.mining.negatives(queries, [self.corpus.passages[i] for i in allowed], keep=1)
+        return [allowed[its[0] if its else (place[q.passage] + 1) % len(allowed)] for q, its in zip(questions, found)]
+
+    def export(self):
+        """Write the averaged weights: fp16, Hugging Face layout, relevance head beside them."""
+        target = self.out / "checkpoint"
+        with self.average.applied():
+            half = {k: v.half().contiguous() for k, v in self.model.reader.state_dict().items()}
+            self.model.reader.config.dtype = "float16"
+            self.model.reader.save_pretrained(target, state_dict=half)
+            save_file(
+                {"weight": self.model.relevance.weight.detach().clone(), "bias": self.model.relevance.bias.detach().clone()},
+                target / "relevance.safetensors",
+            )
+        self.tokenizer.save_pretrained(target)
+        (target / CONFIG).write_text((self.out / CONFIG).read_text())
+        return target
+
+    def train(self, log, deadline=None):
+        """Train to the end of the budget; return False when a signal stopped the run early."""
+        stop = []
+        previous = signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+        try:
+            batches = self.stream()
+            window, begin = [], time.monotonic()
+            while self.step < self.config["steps"] and self.progress < 1 - 1e-9 and not stop:
+                batch = next(batches)
+                window.append(self.advance(batch, self.left(deadline)))
+                now = time.monotonic()
+                self.seconds += now - begin
+                begin = now
+                if self.step % 10 == 0:
+                    mean = {k: round(float(numpy.mean([w[k] for w in window])), 4) for k in window[0]}
+                    log.write(self.step, **mean, progress=round(self.progress, 4), lr=self.optimizer.param_groups[0]["lr"],
+                              pairs=self.pairs, tokens=self.tokens, seconds=round(self.seconds, 1))
+                    window = []
+                if self.config["save_every"] and self.step % self.config["save_every"] == 0:
+                    self.save()
+                if self.config["eval_every"] and self.step % self.config["eval_every"] == 0:
+                    log.write(self.step, **self.evaluate())
+                    begin = time.monotonic()
+            self.save()
+            return not stop
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def configure(path, changes):
+    """Read a config over the defaults; unknown keys are errors."""
+    given = {**(json.loads(Path(path).read_text()) if path else {}), **changes}
+    unknown = sorted(set(given) - set(DEFAULTS) - {"init"})
+    if unknown:
+        raise ValueError(f"config: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(DEFAULTS))}")
+    return {**DEFAULTS, **given}
+
+
+def at(clock):
+    """Return the next moment of a UTC clock time HH:MM as seconds since the epoch."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    hour, minute = map(int, clock.split(":"))
+    then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return (then if then > now else then + datetime.timedelta(days=1)).timestamp()
+
+
+def open_run(args):
+    """Make a new run or go on with one."""
+    if args.resume:
+        out = Path(args.resume)
+        config = json.loads((out / CONFIG).read_text())
+        if args.steps:
+            config["steps"] = args.steps
+            (out / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    else:
+        out = Path(args.out)
+        if (out / CONFIG).exists():
+            raise FileExistsError(f"{out} holds a run; go on with --resume {out}, or choose another directory")
+        config = configure(args.config, {"steps": args.steps} if args.steps else {})
+        config["init"] = str(Path(args.init).resolve())
+        out.mkdir(parents=True, exist_ok=True)
+        (out / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    run = Run(config, config["init"], out)
+    if (out / STATE).exists():
+        run.load()
+    return run
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", nargs="?", help="JSON file; every key is optional")
+    parser.add_argument("--init", help="checkpoint to start from, Hugging Face layout")
+    parser.add_argument("--out", help="directory of the run")
+    parser.add_argument("--resume", help="directory of a run to go on with")
+    parser.add_argument("--steps", type=int, help="step budget, instead of the config's")
+    parser.add_argument("--deadline", type=at, help="UTC time HH:MM at which the learning rate shall have reached 0")
+    args = parser.parse_args(arguments)
+    if bool(args.resume) == bool(args.init and args.out):
+        parser.error("give --init and --out for a new run, or --resume")
+    run = open_run(args)
+    held = run.out / HELD_OUT
+    if not held.exists():
+        held.write_text(json.dumps(run.corpus.squad(run.held), ensure_ascii=False), encoding="utf-8")
+    log = Log(run.out, run.config)
+    try:
+        if not run.train(log, args.deadline):
+            return 143
+        log.write(run.step, **run.evaluate())
+        target = run.export()
+        log.artifacts([run.out / CONFIG, run.out / METRICS, target / "relevance.safetensors", target / "model.safetensors"])
+    finally:
+        log.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
