@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -220,5 +221,18 @@ func TestPanic(t *testing.T) {
 	}
 	if log := h.log.String(); !strings.Contains(log, "the roof is on fire") || !strings.Contains(log, p.RequestID) || !strings.Contains(log, "refuse_test.go") {
 		t.Errorf("got the log %s, want the cause, its stack and the request id", log)
+	}
+}
+
+// TestCodesAreDocumented finds every code of a sentinel in docs/api.md.
+func TestCodesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range wire.Pairs() {
+		if pair.Code != wire.CodeCancelled && !strings.Contains(string(page), "`"+pair.Code+"`") {
+			t.Errorf("docs/api.md does not mention %s", pair.Code)
+		}
 	}
 }
