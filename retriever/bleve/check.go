@@ -57,7 +57,21 @@ func segmentFiles(store string, lockTimeout time.Duration) ([]segmentFile, error
 	if _, err := os.Stat(root); err != nil {
 		return nil, fmt.Errorf("%w: %w", retriever.ErrCorrupt, err)
 	}
-	db, err := bbolt.Open(root, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout})
+	// The handle is kept to be closed whatever happens: a damaged file makes
+	// bbolt panic half way through Open, and the lock would stay.
+	var file *os.File
+	defer func() {
+		if file != nil {
+			_ = file.Close()
+		}
+	}()
+	db, err := bbolt.Open(root, 0o600, &bbolt.Options{
+		ReadOnly: true, Timeout: lockTimeout, PreLoadFreelist: true,
+		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+			file, err = os.OpenFile(name, flag, mode)
+			return file, err
+		},
+	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, retriever.ErrLocked
@@ -69,6 +83,10 @@ func segmentFiles(store string, lockTimeout time.Duration) ([]segmentFile, error
 	defer db.Close()
 	var files []segmentFile
 	err = db.View(func(tx *bbolt.Tx) error {
+		w := walker{left: tx.Size()}
+		if err := tx.ForEach(func(_ []byte, b *bbolt.Bucket) error { return w.walk(b, 0) }); err != nil {
+			return err
+		}
 		snapshots := tx.Bucket(util.BoltSnapshotsBucket)
 		if snapshots == nil {
 			return errors.New("no snapshot")
@@ -99,6 +117,44 @@ func segmentFiles(store string, lockTimeout time.Duration) ([]segmentFile, error
 		return nil, fmt.Errorf("%w: %s: %w", retriever.ErrCorrupt, root, err)
 	}
 	return files, nil
+}
+
+// walker visits everything in scorch's root file. Scorch reads the file in the
+// background, where a page that points nowhere would end the whole process; here
+// it ends in an error.
+type walker struct {
+	// left is how many more bytes there can be; pages that point in a circle
+	// use it up.
+	left int64
+	sum  byte
+}
+
+// maxBuckets is deeper than scorch nests buckets.
+const maxBuckets = 8
+
+func (w *walker) walk(b *bbolt.Bucket, depth int) error {
+	if depth > maxBuckets {
+		return errors.New("its buckets are nested too deep")
+	}
+	return b.ForEach(func(key, value []byte) error {
+		w.left -= int64(len(key)+len(value)) + 1
+		if w.left < 0 {
+			return errors.New("it holds more than its size")
+		}
+		for _, data := range [...][]byte{key, value} {
+			if len(data) > 0 {
+				w.sum ^= data[0] ^ data[len(data)-1] // faults if it lies outside
+			}
+		}
+		if value != nil {
+			return nil
+		}
+		child := b.Bucket(key)
+		if child == nil {
+			return fmt.Errorf("bucket %x is missing", key)
+		}
+		return w.walk(child, depth+1)
+	})
 }
 
 // checkSegment compares a segment's version and, if it has at most maxBytes,
