@@ -85,6 +85,9 @@ type Server struct {
 	Addr string `yaml:"addr"`
 	// AllowPublic lets everybody who reaches the address ask, read and write.
 	AllowPublic bool `yaml:"allow_public"`
+	// Hosts are names, beside localhost and IP addresses, by which requests may
+	// address a server on loopback, such as that of a proxy in front of it.
+	Hosts []string `yaml:"hosts"`
 	// MaxBodyBytes is the longest request body.
 	MaxBodyBytes ByteSize `yaml:"max_body_bytes"`
 }

@@ -66,7 +66,7 @@ func serve(ctx context.Context, cfg *pipeline.Config) error {
 	if err := p.Ready(ctx); err != nil {
 		return err
 	}
-	server, err := api.New(p, api.Config{MaxBodyBytes: int64(cfg.Server.MaxBodyBytes)}, log)
+	server, err := api.New(p, api.Config{MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), Hosts: cfg.Server.Hosts}, log)
 	if err != nil {
 		return err
 	}
