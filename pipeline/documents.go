@@ -73,7 +73,7 @@ func (p *Pipeline) Put(ctx context.Context, index string, documents []retriever.
 	}
 	err = upsert(ctx, target, entries, func(n int, err error) {
 		results[positions[n]] = nil
-		if isRefusal(err) {
+		if err != nil {
 			refuse(positions[n], err)
 		}
 	})
@@ -90,9 +90,9 @@ func (p *Pipeline) Put(ctx context.Context, index string, documents []retriever.
 	return stored, errors.Join(refused...)
 }
 
-// upsert stores the entries at once, since every commit waits for the disk. If
-// one is refused it tries them one by one, to find out which. The function
-// failed is told of every entry that is not known to be stored.
+// upsert stores the entries at once, since every commit waits for the disk. The
+// function failed is told of every entry that is not known to be stored, with
+// the reason if it was refused for what it is; the error is nil if all were.
 func upsert(ctx context.Context, target retriever.Index, entries []retriever.Entry, failed func(n int, err error)) error {
 	if len(entries) == 0 {
 		return nil
@@ -101,28 +101,22 @@ func upsert(ctx context.Context, target retriever.Index, entries []retriever.Ent
 	if err == nil {
 		return nil
 	}
-	if !isRefusal(err) {
-		for n := range entries {
-			failed(n, err)
-		}
-		return err
+	refused, only := retriever.RefusedDocuments(err)
+	reasons := make(map[string]error, len(refused))
+	for _, r := range refused {
+		reasons[r.DocumentID] = r
 	}
 	for n, entry := range entries {
-		if err := target.Upsert(ctx, []retriever.Entry{entry}); isRefusal(err) {
-			failed(n, err)
-		} else if err != nil {
-			for ; n < len(entries); n++ {
-				failed(n, err)
-			}
-			return err
+		if reason, ok := reasons[entry.Document.ID]; ok {
+			failed(n, reason)
+		} else if !only {
+			failed(n, nil)
 		}
 	}
-	return nil
-}
-
-// isRefusal tells an error about one document from one about the index.
-func isRefusal(err error) bool {
-	return errors.Is(err, retriever.ErrInvalidDocument) || errors.Is(err, retriever.ErrFieldConflict)
+	if only {
+		return nil
+	}
+	return err
 }
 
 func (p *Pipeline) prepare(splitter *ingest.Splitter, d retriever.Document, known map[string]retriever.DocumentInfo) (PutResult, retriever.Entry, error) {
