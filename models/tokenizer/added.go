@@ -168,7 +168,7 @@ func (a *addedToken) match(text string, start, used int) addedMatch {
 	if a.SingleWord {
 		before, _ := utf8.DecodeLastRuneInString(text[:m.start])
 		after, _ := utf8.DecodeRuneInString(text[m.end:])
-		if m.start > 0 && isWordRune(before) || m.end < len(text) && isWordRune(after) {
+		if m.start > 0 && inRanges(wordCharacters[:], before) || m.end < len(text) && inRanges(wordCharacters[:], after) {
 			m.accepted = false
 			return m
 		}
@@ -180,11 +180,4 @@ func (a *addedToken) match(text string, start, used int) addedMatch {
 		m.end = len(text) - len(strings.TrimLeftFunc(text[m.end:], unicode.IsSpace))
 	}
 	return m
-}
-
-// isWordRune reports what \w matches (UTS 18, Annex C).
-func isWordRune(r rune) bool {
-	return unicode.IsOneOf([]*unicode.RangeTable{
-		unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, unicode.Join_Control,
-	}, r)
 }

@@ -12,7 +12,7 @@ import sys
 import unicodedata
 
 import tokenizers
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import models, normalizers, pre_tokenizers
 
 CODE_POINTS = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 
@@ -47,6 +47,13 @@ def precompiled_a_to_b():
     units[200] = leaf | 0
     blob = (4 * len(units)).to_bytes(4, "little") + b"".join(u.to_bytes(4, "little") for u in units) + b"b\0"
     return normalizers.Precompiled(blob).normalize_str
+
+
+def single_word_t():
+    """Whether the added token T is found in a text as a word by itself."""
+    t = tokenizers.Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    t.add_tokens([tokenizers.AddedToken("T", single_word=True)])
+    return lambda text: 1 in t.encode(text).ids
 
 
 def ranges(name, comment, wanted):
@@ -96,6 +103,9 @@ def main():
     ranges("regexSpaces", "are \\s in a pattern.", lambda c: len(split_regex_space("!" + c + "!")) == 3)
     joins = precompiled_a_to_b()
     ranges("graphemeExtenders", "belong to the grapheme of the character before.", lambda c: joins("a" + c) == "b")
+
+    standalone = single_word_t()
+    ranges("wordCharacters", "next to an added token with single_word keep it from being found.", lambda c: not standalone(c + "T"))
 
     classes = {}
     for c in CODE_POINTS:
