@@ -34,7 +34,7 @@ def run(system, precision, repeat, read):
             "precision": precision,
             "wall_ms": round(1e3 * wall, 1),
             "cpu_ms": round(1e3 * cpu, 1),
-            "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1),
             **fields,
         }
         print(json.dumps(line), flush=True)
