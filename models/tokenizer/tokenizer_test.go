@@ -5,28 +5,14 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/needle-search/needle/internal/testenv"
 	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/models/tokenizer"
 )
 
-// shared returns the path of a file of the shared data. Where the data is
-// missing, the test is skipped, unless the environment promises it.
 func shared(t testing.TB, name string) string {
 	t.Helper()
-	root := os.Getenv("NEEDLE_SHARED")
-	promised := root != "" || os.Getenv("CI") == "true"
-	if root == "" {
-		// Tests run in the directory of their package: models/tokenizer.
-		root = filepath.Join("..", "..", "..", "shared")
-	}
-	path := filepath.Join(root, filepath.FromSlash(name))
-	if _, err := os.Stat(path); err != nil {
-		if promised {
-			t.Fatalf("shared data is missing: %v", err)
-		}
-		t.Skipf("shared data is missing: %v", err)
-	}
-	return path
+	return testenv.Shared(t, filepath.FromSlash(name))
 }
 
 func loadFile(t testing.TB, path string) models.Tokenizer {

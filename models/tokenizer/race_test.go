@@ -1,0 +1,6 @@
+//go:build race
+
+package tokenizer_test
+
+// raceDetector slows TestEveryCodePoint down tenfold.
+const raceDetector = true
