@@ -8,42 +8,14 @@ import (
 	"testing"
 
 	"github.com/needle-search/needle/ingest"
+	"github.com/needle-search/needle/internal/testenv"
 	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/models/tokenizer"
 )
 
-// shared returns a path of the test data, which NEEDLE_SHARED points to. Like
-// its default it is relative to the root of the repository.
 func shared(t testing.TB, name string) string {
 	t.Helper()
-	root, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			break
-		}
-		if root == filepath.Dir(root) {
-			t.Fatal("no directory above holds go.mod")
-		}
-		root = filepath.Dir(root)
-	}
-	dir, set := os.LookupEnv("NEEDLE_SHARED")
-	if !set {
-		dir = filepath.Join("..", "shared")
-	}
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(root, dir)
-	}
-	p := filepath.Join(dir, filepath.FromSlash(name))
-	if _, err := os.Stat(p); err != nil {
-		if set || os.Getenv("CI") == "true" {
-			t.Fatalf("test data is missing: %v", err)
-		}
-		t.Skipf("test data is missing (set NEEDLE_SHARED): %v", err)
-	}
-	return p
+	return testenv.Shared(t, filepath.FromSlash(name))
 }
 
 func minilm(t testing.TB) models.Tokenizer {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/needle-search/needle/eval"
+	"github.com/needle-search/needle/internal/testenv"
 	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/models/heads/span"
 	"github.com/needle-search/needle/models/onnx"
@@ -33,25 +34,16 @@ type goldenAnswer struct {
 	}
 }
 
-// missing skips a test, or fails it where the missing thing is promised.
-func missing(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
-}
-
 // TestParity: on 1,000 questions with their passages the decoded answers are
 // those of Python transformers with the same weights.
 func TestParity(t *testing.T) {
 	dir := os.Getenv("NEEDLE_FP32_BUNDLE")
 	if dir == "" {
-		missing(t, "NEEDLE_FP32_BUNDLE is not set: make the bundle with training/export.py")
+		testenv.Missing(t, false, "NEEDLE_FP32_BUNDLE is not set: make the bundle with training/export.py")
 	}
 	library, err := onnx.Locate(onnx.LocateOptions{})
 	if err != nil {
-		missing(t, "%v", err)
+		testenv.Missing(t, false, "%v", err)
 	}
 	bundle, err := models.ReadBundle(os.DirFS(dir))
 	if err != nil {
@@ -122,18 +114,11 @@ type pair struct{ question, passage string }
 // and question id.
 func sharedQuestions(t *testing.T) map[string]pair {
 	t.Helper()
-	root := os.Getenv("NEEDLE_SHARED")
-	if root == "" {
-		root = filepath.Join("..", "..", "shared")
-	}
 	pairs := make(map[string]pair)
 	for _, name := range []string{"squad2/dev-half.json", "squadshifts/amazon_reviews.json", "squadshifts/new_wiki.json", "squadshifts/reddit.json", "policyqa/dev.json", "policyqa/test.json"} {
-		f, err := os.Open(filepath.Join(root, "data", filepath.FromSlash(name)))
+		f, err := os.Open(testenv.Shared(t, "data", filepath.FromSlash(name)))
 		if err != nil {
-			if os.Getenv("NEEDLE_SHARED") != "" {
-				t.Fatal(err)
-			}
-			missing(t, "shared data is missing (NEEDLE_SHARED says where it is): %v", err)
+			t.Fatal(err)
 		}
 		dataset, err := eval.ReadSQuAD(f, "")
 		f.Close()

@@ -51,6 +51,7 @@ var rules = []rule{
 	{"cmd/needle", []string{"..."}, "the command line puts everything together"},
 	{"bench/...", []string{"..."}, "benchmarks measure everything"},
 	{"internal/arch", nil, "tests only"},
+	{"internal/testenv", nil, "tests of every package use it"},
 }
 
 // importers names the only package that may import a third-party module, so

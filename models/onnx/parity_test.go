@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/needle-search/needle/internal/testenv"
 	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/models/heads/span"
 	"github.com/needle-search/needle/models/infer"
@@ -50,31 +51,6 @@ type goldenWindow struct {
 	CRC    uint32 `json:"ids_crc32"`
 	Start  string `json:"start"`
 	End    string `json:"end"`
-}
-
-func missing(t *testing.T, strict bool, format string, args ...any) {
-	t.Helper()
-	if strict || os.Getenv("CI") == "true" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
-}
-
-func repositoryRoot(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		if filepath.Dir(dir) == dir {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
 }
 
 func readGolden(t *testing.T, path string) (goldenHeader, []goldenPair) {
@@ -117,8 +93,7 @@ func readSquad(t *testing.T, path string) map[string]question {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
-		_, set := os.LookupEnv("NEEDLE_SHARED")
-		missing(t, set, "parity needs the shared data (NEEDLE_SHARED): %v", err)
+		t.Fatal(err)
 	}
 	var file struct {
 		Data []struct {
@@ -170,14 +145,10 @@ func crc(ids []int32) uint32 {
 func TestParity(t *testing.T) {
 	dir := os.Getenv("NEEDLE_FP32_BUNDLE")
 	if dir == "" {
-		missing(t, false, "parity needs the fp32 bundle that training/export.py writes; set NEEDLE_FP32_BUNDLE to its folder")
+		testenv.Missing(t, false, "parity needs the fp32 bundle that training/export.py writes; set NEEDLE_FP32_BUNDLE to its folder")
 	}
-	root := repositoryRoot(t)
-	shared := os.Getenv("NEEDLE_SHARED")
-	if shared == "" {
-		shared = filepath.Join(root, "..", "shared")
-	}
-	header, pairs := readGolden(t, filepath.Join(root, goldenPath))
+	shared := testenv.Shared(t)
+	header, pairs := readGolden(t, filepath.Join(testenv.Root(t), goldenPath))
 	bundle, err := models.ReadBundle(os.DirFS(dir))
 	if err != nil {
 		t.Fatal(err)

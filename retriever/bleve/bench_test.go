@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/needle-search/needle/internal/testenv"
 	"github.com/needle-search/needle/retriever"
 	"github.com/needle-search/needle/retriever/bleve"
 )
@@ -50,7 +51,7 @@ func benchData(b *testing.B, n int) ([]retriever.Entry, []string) {
 	b.Helper()
 	var sentences, questions []string
 	for _, file := range []string{"new_wiki.json", "reddit.json", "amazon_reviews.json"} {
-		data, err := os.ReadFile(shared(b, "data", "squadshifts", file))
+		data, err := os.ReadFile(testenv.Shared(b, "data", "squadshifts", file))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -5,47 +5,15 @@ import (
 	"encoding/json"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/needle-search/needle/internal/testenv"
 	"github.com/needle-search/needle/retriever"
 	"github.com/needle-search/needle/retriever/bleve"
 )
-
-// shared returns the path of a file among the shared data, or skips the test.
-// Where the data is promised (NEEDLE_SHARED is set, or CI=true) its absence is
-// a failure.
-func shared(t testing.TB, elements ...string) string {
-	t.Helper()
-	root, promised := os.LookupEnv("NEEDLE_SHARED")
-	if !promised {
-		dir, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				break
-			}
-			if dir == filepath.Dir(dir) {
-				t.Fatal("no go.mod above the working directory")
-			}
-			dir = filepath.Dir(dir)
-		}
-		root = filepath.Join(dir, "..", "shared")
-	}
-	path := filepath.Join(append([]string{root}, elements...)...)
-	if _, err := os.Stat(path); err != nil {
-		if promised || os.Getenv("CI") == "true" {
-			t.Fatalf("missing data: %v", err)
-		}
-		t.Skipf("missing data: %v; set NEEDLE_SHARED to the folder that holds it", err)
-	}
-	return path
-}
 
 // jsonLines calls each with every line of a file.
 func jsonLines[T any](t testing.TB, path string, each func(T)) {
@@ -81,7 +49,7 @@ type beir struct {
 func TestCranfield(t *testing.T) {
 	index := create(t, bleve.DefaultConfig())
 	var entries []retriever.Entry
-	jsonLines(t, shared(t, "data", "cranfield", "corpus.jsonl"), func(d beir) {
+	jsonLines(t, testenv.Shared(t, "data", "cranfield", "corpus.jsonl"), func(d beir) {
 		if strings.TrimSpace(d.Text) == "" {
 			return // two of the abstracts are empty
 		}
@@ -91,7 +59,7 @@ func TestCranfield(t *testing.T) {
 		t.Fatal(err)
 	}
 	grades := map[string]map[string]int{}
-	data, err := os.ReadFile(shared(t, "data", "cranfield", "qrels", "test.tsv"))
+	data, err := os.ReadFile(testenv.Shared(t, "data", "cranfield", "qrels", "test.tsv"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +76,7 @@ func TestCranfield(t *testing.T) {
 	}
 	var precision, gain, recall float64
 	queries := 0
-	jsonLines(t, shared(t, "data", "cranfield", "queries.jsonl"), func(q beir) {
+	jsonLines(t, testenv.Shared(t, "data", "cranfield", "queries.jsonl"), func(q beir) {
 		relevant := grades[q.ID]
 		if len(relevant) == 0 {
 			return
