@@ -16,9 +16,10 @@ import (
 
 func (a *app) calibrateCommand() *cobra.Command {
 	var o struct {
-		paths []string
-		limit int
-		out   string
+		paths  []string
+		corpus []string
+		limit  int
+		out    string
 	}
 	cmd := &cobra.Command{
 		Use:   "calibrate",
@@ -32,7 +33,7 @@ not be used to measure the result.`,
 			if len(o.paths) == 0 {
 				return fmt.Errorf("calibrate: --path is missing: name one or more SQuAD files")
 			}
-			profile, err := a.calibrate(cmd.Context(), o.paths, o.limit)
+			profile, err := a.calibrate(cmd.Context(), o.paths, o.corpus, o.limit)
 			if err != nil {
 				return err
 			}
@@ -50,13 +51,14 @@ not be used to measure the result.`,
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.paths, "path", nil, "SQuAD file with questions (may be repeated)")
+	flags.StringArrayVar(&o.corpus, "corpus", nil, "SQuAD file, or directory of them, whose paragraphs are searched too (may be repeated)")
 	flags.IntVar(&o.limit, "limit", 1000, "number of questions")
 	flags.StringVar(&o.out, "out", "", "write the profile to this file instead of standard output")
 	return cmd
 }
 
-func (a *app) calibrate(ctx context.Context, paths []string, limit int) (pipeline.Profile, error) {
-	c := &collection{text: map[string]string{}}
+func (a *app) calibrate(ctx context.Context, paths, corpus []string, limit int) (pipeline.Profile, error) {
+	c := newCollection("")
 	var questions []eval.Question
 	var sources []string
 	for _, path := range paths {
@@ -67,6 +69,9 @@ func (a *app) calibrate(ctx context.Context, paths []string, limit int) (pipelin
 		c.add(dataset)
 		questions = append(questions, dataset.Questions...)
 		sources = append(sources, filepath.Base(path))
+	}
+	if err := c.addCorpus(corpus); err != nil {
+		return pipeline.Profile{}, err
 	}
 	questions = sample(questions, limit)
 	p, done, err := a.openCollection(ctx, c)

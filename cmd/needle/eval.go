@@ -141,7 +141,7 @@ func (a *app) evalBEIR(ctx context.Context, o evalOptions) (*eval.Report, error)
 	if err != nil {
 		return nil, fmt.Errorf("eval: %s: %w", o.path, err)
 	}
-	c := &collection{name: o.path, text: map[string]string{}}
+	c := newCollection(o.path)
 	for _, d := range data.Documents {
 		if strings.TrimSpace(d.Text) == "" {
 			d.Text = d.Title

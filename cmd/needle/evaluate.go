@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -25,31 +26,19 @@ type collection struct {
 	documents []retriever.Document
 	// text finds a gold paragraph by document id.
 	text map[string]string
+	// known are the paragraphs that are there already. A corpus may hold those
+	// of the data set once more; a gold paragraph must not have a double.
+	known map[string]bool
 }
 
 func loadCollection(path string, corpus []string) (*collection, error) {
-	c := &collection{name: filepath.Base(path), text: make(map[string]string)}
-	for i, p := range append([]string{path}, corpus...) {
-		paths := []string{p}
-		if info, err := os.Stat(p); err != nil {
-			return nil, err
-		} else if info.IsDir() {
-			if paths, err = filepath.Glob(filepath.Join(p, "*.json")); err != nil || len(paths) == 0 {
-				return nil, fmt.Errorf("eval: no .json file in %s", p)
-			}
-		}
-		for _, file := range paths {
-			dataset, err := readSQuAD(file)
-			if err != nil {
-				return nil, err
-			}
-			if i == 0 && c.dataset == nil {
-				c.dataset = dataset
-			}
-			c.add(dataset)
-		}
+	c := newCollection(filepath.Base(path))
+	var err error
+	if c.dataset, err = readSQuAD(path); err != nil {
+		return nil, err
 	}
-	return c, nil
+	c.add(c.dataset)
+	return c, c.addCorpus(corpus)
 }
 
 func readSQuAD(path string) (*eval.Dataset, error) {
@@ -65,11 +54,40 @@ func readSQuAD(path string) (*eval.Dataset, error) {
 	return dataset, nil
 }
 
+func newCollection(name string) *collection {
+	return &collection{name: name, text: make(map[string]string), known: make(map[string]bool)}
+}
+
+// add takes all paragraphs of a data set.
 func (c *collection) add(dataset *eval.Dataset) {
 	for _, p := range dataset.Paragraphs {
-		c.text[p.ID] = p.Text
+		c.text[p.ID], c.known[p.Text] = p.Text, true
 		c.documents = append(c.documents, retriever.Document{ID: p.ID, Title: p.Title, Text: p.Text})
 	}
+}
+
+// addCorpus takes the paragraphs of files, or of the .json files of
+// directories, that are not there yet.
+func (c *collection) addCorpus(paths []string) error {
+	for _, path := range paths {
+		files := []string{path}
+		if info, err := os.Stat(path); err != nil {
+			return err
+		} else if info.IsDir() {
+			if files, err = filepath.Glob(filepath.Join(path, "*.json")); err != nil || len(files) == 0 {
+				return fmt.Errorf("eval: no .json file in %s", path)
+			}
+		}
+		for _, file := range files {
+			dataset, err := readSQuAD(file)
+			if err != nil {
+				return err
+			}
+			dataset.Paragraphs = slices.DeleteFunc(dataset.Paragraphs, func(p eval.Paragraph) bool { return c.known[p.Text] })
+			c.add(dataset)
+		}
+	}
+	return nil
 }
 
 // openCollection indexes the collection in a temporary place and opens it.
