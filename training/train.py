@@ -13,7 +13,6 @@ without a jump.
 """
 
 import argparse
-import contextlib
 import datetime
 import json
 import os
@@ -22,14 +21,20 @@ import sys
 import time
 from pathlib import Path
 
+# Threads that wait for each other must not spin: where other work shares the
+# cores, spinning more than doubled the CPU time of a step (experiments.md). The
+# OpenMP runtime reads this once, when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import numpy
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoModelForQuestionAnswering, AutoTokenizer
-from transformers.data.metrics.squad_metrics import compute_exact, compute_f1
+from safetensors.torch import save_file
+from transformers import AutoTokenizer
 
 import data
-import spans
+import evaluate
+import mining
+import multitask
 import squad
 
 DEFAULTS = {
@@ -70,100 +75,6 @@ METRICS = "metrics.jsonl"
 HELD_OUT = "heldout.json"
 
 
-class Model(torch.nn.Module):
-    """An encoder with a span head (two logits a token) and a relevance head (one logit on [CLS])."""
-
-    def __init__(self, reader):
-        super().__init__()
-        self.reader = reader
-        self.relevance = torch.nn.Linear(reader.config.hidden_size, 1)
-        torch.nn.init.normal_(self.relevance.weight, std=0.02)
-        torch.nn.init.zeros_(self.relevance.bias)
-
-    @classmethod
-    def load(cls, directory, dropout):
-        """Load a checkpoint; a plain encoder gets a new span head."""
-        settings = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
-        reader = AutoModelForQuestionAnswering.from_pretrained(directory, dtype=torch.float32, **settings)
-        return cls(reader)
-
-    def forward(self, ids, mask, types):
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        if getattr(self.reader.config, "type_vocab_size", 0) > 1:
-            inputs["token_type_ids"] = types
-        hidden = self.reader.base_model(**inputs).last_hidden_state
-        logits = self.reader.qa_outputs(hidden)
-        return logits[..., 0].float(), logits[..., 1].float(), self.relevance(hidden[:, 0]).squeeze(-1).float()
-
-
-def losses(model, batch, config):
-    """Return the parts of the loss of a batch as tensors without dimensions."""
-    start, end, relevance = model(batch.ids, batch.mask, batch.types)
-    allowed = batch.passage.clone()
-    allowed[:, data.NULL] = True
-    part = {"span": (choose(start, allowed, batch.start) + choose(end, allowed, batch.end)) / 2}
-    # Clark and Gardner 2018, "Simple and effective multi-paragraph reading
-    # comprehension", shared normalisation: one softmax over the passages of a
-    # question, so that a logit means the same in each of them.
-    if len(batch.groups):
-        first, second = batch.groups[:, 0], batch.groups[:, 1]
-        both = torch.cat([batch.passage[first], batch.passage[second]], 1)
-        part["shared"] = (
-            choose(torch.cat([start[first], start[second]], 1), both, batch.start[first])
-            + choose(torch.cat([end[first], end[second]], 1), both, batch.end[first])
-        ) / 2
-    else:
-        part["shared"] = start.sum() * 0
-    part["relevance"] = torch.nn.functional.binary_cross_entropy_with_logits(relevance, batch.relevant)
-    part["loss"] = part["span"] + config["shared_weight"] * part["shared"] + config["relevance_weight"] * part["relevance"]
-    return part
-
-
-def choose(logits, allowed, target):
-    return torch.nn.functional.cross_entropy(logits.masked_fill(~allowed, -1e4), target)
-
-
-class Average:
-    """Exponential moving average of the trained weights."""
-
-    def __init__(self, model, decay):
-        self.decay, self.count = decay, 0
-        self.live = [p for p in model.parameters() if p.requires_grad]
-        self.kept = [p.detach().clone() for p in self.live]
-
-    @torch.no_grad()
-    def update(self):
-        self.count += 1
-        # A young average forgets its start faster: the start is no trained model.
-        decay = min(self.decay, self.count / (self.count + 10))
-        torch._foreach_lerp_(self.kept, [p.detach() for p in self.live], 1 - decay)
-
-    @contextlib.contextmanager
-    def applied(self):
-        """Exchange the averaged weights into the model for the time of a with block."""
-        stored = [p.detach().clone() for p in self.live]
-        with torch.no_grad():
-            torch._foreach_copy_(self.live, self.kept)
-            try:
-                yield
-            finally:
-                torch._foreach_copy_(self.live, stored)
-
-
-def parameter_groups(model, config):
-    """Split parameters by learning rate and weight decay; biases and norms are not decayed."""
-    if config["freeze_embeddings"]:
-        model.reader.get_input_embeddings().weight.requires_grad_(False)
-    groups = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        rate = config["head_lr"] if name.startswith("relevance") else config["lr"]
-        decay = 0.0 if parameter.ndim < 2 else config["weight_decay"]
-        groups.setdefault((rate, decay), []).append(parameter)
-    return [{"params": its, "lr": rate, "base_lr": rate, "weight_decay": decay} for (rate, decay), its in groups.items()]
-
-
 class Log:
     """Writes metrics as JSON lines, and to MLflow where it is installed."""
 
@@ -174,12 +85,18 @@ class Log:
             import mlflow
         except ImportError:
             return
-        mlflow.set_tracking_uri(f"sqlite:///{out}/mlflow.db" if config.get("mlflow_sqlite") else f"file:{out}/mlruns")
+        # A file store needs no server and no database; newer versions ask for this word.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+        mlflow.set_tracking_uri((out / "mlruns").resolve().as_uri())
         mlflow.set_experiment("reader")
         known = out / "mlflow-run"
-        run = mlflow.start_run(run_id=known.read_text() if known.exists() else None)
-        known.write_text(run.info.run_id)
-        mlflow.log_params(config)
+        if known.exists():
+            mlflow.start_run(run_id=known.read_text())
+            # Parameters cannot change; a shortened budget becomes a tag.
+            mlflow.set_tag("steps", config["steps"])
+        else:
+            known.write_text(mlflow.start_run().info.run_id)
+            mlflow.log_params(config)
         self.mlflow = mlflow
 
     def write(self, step, **values):
@@ -199,56 +116,6 @@ class Log:
             self.mlflow.end_run()
 
 
-def auc(positive, negative):
-    """Return P(a positive scores above a negative), ties half (Mann-Whitney)."""
-    both = numpy.concatenate([positive, negative])
-    order = numpy.argsort(both, kind="stable")
-    ranks = numpy.empty(len(both))
-    ranks[order] = numpy.arange(1, len(both) + 1)
-    for value in numpy.unique(both):
-        same = both == value
-        ranks[same] = ranks[same].mean()
-    count = len(positive)
-    return float((ranks[:count].sum() - count * (count + 1) / 2) / (count * len(negative)))
-
-
-@torch.no_grad()
-def read(model, tokenizer, pairs, bf16=False):
-    """Return (best span text, margin of the span over null, relevance) of each (question, passage), one window at a time."""
-    model.eval()
-    result = []
-    for question, passage in pairs:
-        cut = spans.windows(tokenizer, question, passage)
-        logits, null, relevance = [], [], []
-        for window in cut:
-            ids, types = torch.from_numpy(window.ids)[None], torch.from_numpy(window.type_ids)[None]
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                start, end, relevant = model(ids, torch.ones_like(ids), types)
-            logits.append((start[0].numpy(), end[0].numpy()))
-            null.append(float(start[0, data.NULL] + end[0, data.NULL]))
-            relevance.append(float(relevant[0]))
-        span = spans.best(passage, cut, logits)
-        # A passage is without answer only as far as every window says so.
-        result.append((span.text, float(span.score) - min(null), max(relevance)))
-    model.train()
-    return result
-
-
-def evaluate(model, tokenizer, corpus, questions, wrong, bf16):
-    """Measure F1 and EM with the gold passage, and how well wrong passages are told from it."""
-    gold = read(model, tokenizer, [(q.text, corpus.passages[q.passage]) for q in questions], bf16)
-    others = read(model, tokenizer, [(q.text, corpus.passages[w]) for q, w in zip(questions, wrong)], bf16)
-    f1 = numpy.mean([max(compute_f1(t, g[0]) for t in corpus.texts(q)) for q, g in zip(questions, gold)])
-    em = numpy.mean([max(compute_exact(t, g[0]) for t in corpus.texts(q)) for q, g in zip(questions, gold)])
-    column = [[numpy.array([r[k] for r in results]) for k in (1, 2)] for results in (gold, others)]
-    return {
-        "f1": round(100 * float(f1), 2), "em": round(100 * float(em), 2), "n": len(questions),
-        "auc_margin": round(auc(column[0][0], column[1][0]), 4),
-        "auc_relevance": round(auc(column[0][1], column[1][1]), 4),
-        "pairwise_margin": round(float((column[0][0] > column[1][0]).mean()), 4),
-    }
-
-
 class Run:
     """A training run: everything that its state file holds."""
 
@@ -259,16 +126,17 @@ class Run:
         self.tokenizer = AutoTokenizer.from_pretrained(init)
         # A tokenizer file may carry the truncation of its last use.
         self.tokenizer.backend_tokenizer.no_truncation()
-        self.model = Model.load(init, config["dropout"]).train()
+        self.model = multitask.Model.load(init, config["dropout"]).train()
         self.corpus = data.Corpus([squad.shared() / name for name in config["files"]])
         training, self.held = data.split(self.corpus, config["held_out"], config["seed"])
         self.sampler = data.Sampler(self.corpus, training, self.tokenizer, config)
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.model, config), fused=True)
-        self.average = Average(self.model, config["ema"])
+        self.optimizer = torch.optim.AdamW(multitask.parameter_groups(self.model, config), fused=True)
+        self.average = multitask.Average(self.model, config["ema"])
         self.step, self.progress, self.epoch, self.batch = 0, 0.0, 0, 0
         self.pairs, self.tokens, self.seconds = 0, 0, 0.0
+        self.recent = []  # the losses since the last line of the log
 
-    COUNTERS = ("step", "progress", "epoch", "batch", "pairs", "tokens", "seconds")
+    COUNTERS = ("step", "progress", "epoch", "batch", "pairs", "tokens", "seconds", "recent")
 
     def save(self):
         """Write the state so that a kill at any moment leaves a whole file."""
@@ -291,6 +159,11 @@ class Run:
         torch.set_rng_state(state["rng"])
         for name in self.COUNTERS:
             setattr(self, name, state[name])
+        # The steps after the state are taken again, and logged again.
+        metrics = self.out / METRICS
+        if metrics.exists():
+            lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+            metrics.write_text("".join(line for line in lines if json.loads(line)["step"] <= self.step), encoding="utf-8")
 
     def advance(self, batch, left):
         """Take one step when left steps are to be taken, this one included."""
@@ -298,7 +171,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * warm * (1 - self.progress)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.config["bf16"]):
-            part = losses(self.model, batch, self.config)
+            part = multitask.losses(self.model, batch, self.config)
         self.optimizer.zero_grad(set_to_none=True)
         part["loss"].backward()
         torch.nn.utils.clip_grad_norm_(self.average.live, self.config["clip"])
@@ -322,20 +195,19 @@ class Run:
         budget = self.config["steps"] - self.step
         if deadline is None or self.step < 20:
             return budget
-        recent = self.seconds / self.step
-        return min(budget, max(1, int((deadline - time.time()) / recent)))
+        return min(budget, max(1, int((deadline - time.time()) * self.step / self.seconds)))
 
     def evaluate(self):
         chosen = squad.spread(self.held, min(self.config["eval_questions"], len(self.held)))
         with self.average.applied():
-            return evaluate(self.model, self.tokenizer, self.corpus, chosen, self.wrong(chosen), self.config["bf16"])
+            return evaluate.held_out(self.model, self.tokenizer, self.corpus, chosen, self.wrong(chosen), self.config["bf16"])
 
     def wrong(self, questions):
         """Return a high-ranking wrong passage for each held-out question, held-out passages only."""
         allowed = sorted({q.passage for q in self.held})
         place = {passage: i for i, passage in enumerate(allowed)}
         queries = [(q.text, place[q.passage], self.corpus.texts(q)) for q in questions]
-        found = data.mining.negatives(queries, [self.corpus.passages[i] for i in allowed], keep=1)
+        found = mining.negatives(queries, [self.corpus.passages[i] for i in allowed], keep=1)
         return [allowed[its[0] if its else (place[q.passage] + 1) % len(allowed)] for q, its in zip(questions, found)]
 
     def export(self):
@@ -359,18 +231,18 @@ class Run:
         previous = signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
         try:
             batches = self.stream()
-            window, begin = [], time.monotonic()
+            begin = time.monotonic()
             while self.step < self.config["steps"] and self.progress < 1 - 1e-9 and not stop:
                 batch = next(batches)
-                window.append(self.advance(batch, self.left(deadline)))
+                self.recent.append(self.advance(batch, self.left(deadline)))
                 now = time.monotonic()
                 self.seconds += now - begin
                 begin = now
                 if self.step % 10 == 0:
-                    mean = {k: round(float(numpy.mean([w[k] for w in window])), 4) for k in window[0]}
+                    mean = {k: round(float(numpy.mean([r[k] for r in self.recent])), 4) for k in self.recent[0]}
                     log.write(self.step, **mean, progress=round(self.progress, 4), lr=self.optimizer.param_groups[0]["lr"],
                               pairs=self.pairs, tokens=self.tokens, seconds=round(self.seconds, 1))
-                    window = []
+                    self.recent = []
                 if self.config["save_every"] and self.step % self.config["save_every"] == 0:
                     self.save()
                 if self.config["eval_every"] and self.step % self.config["eval_every"] == 0:

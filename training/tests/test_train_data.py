@@ -1,0 +1,131 @@
+"""Groups, windows, batches and mined negatives of the tiny corpus of test_train.py."""
+
+import random
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+import data
+import mining
+import multitask
+import train
+from test_train import CONFIG, checkpoint, shared  # noqa: F401 (fixtures)
+
+
+@pytest.fixture(scope="module")
+def sampler(shared, checkpoint):  # noqa: F811
+    corpus = data.Corpus([shared / "tiny.json"])
+    training, held = data.split(corpus, 6, 1)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    made = data.Sampler(corpus, training, tokenizer, {**train.DEFAULTS, **CONFIG})
+    made.held = held
+    return made
+
+
+def test_split_shares_no_passage_and_loses_no_question(sampler):
+    train_passages = {q.passage for q in sampler.questions}
+    held_passages = {q.passage for q in sampler.held}
+    assert not train_passages & held_passages
+    assert len(sampler.held) == 6
+    assert len(sampler.questions) + len(sampler.held) == len(sampler.corpus.questions) == 48
+
+
+def test_held_out_file_holds_exactly_the_held_out_questions(sampler):
+    written = sampler.corpus.squad(sampler.held)
+    ids = [qa["id"] for article in written["data"] for p in article["paragraphs"] for qa in p["qas"]]
+    assert sorted(ids) == sorted(q.id for q in sampler.held)
+    for article in written["data"]:
+        for paragraph in article["paragraphs"]:
+            for qa in paragraph["qas"]:
+                start, text = qa["answers"][0]["answer_start"], qa["answers"][0]["text"]
+                assert paragraph["context"][start:start + len(text)] == text
+
+
+def test_mined_negatives_lack_the_answer_and_the_held_out_passages(sampler):
+    held = {q.passage for q in sampler.held}
+    count = 0
+    for question in sampler.questions:
+        for passage in sampler.hard[question.id]:
+            count += 1
+            assert passage not in held and passage != question.passage
+            text = mining.plain(sampler.corpus.passages[passage])
+            assert not any(mining.plain(answer) in text for answer in sampler.corpus.texts(question))
+    assert count > len(sampler.questions)
+
+
+def test_windows_hold_the_answer_and_fit(sampler):
+    positives = negatives = 0
+    for epoch in range(4):
+        for question in sampler.questions:
+            for position, example in enumerate(sampler.group(epoch, question)):
+                assert len(example.ids) <= CONFIG["max_length"]
+                assert example.ids[0] == sampler.cls and example.ids[-1] == sampler.sep == example.ids[example.first - 1]
+                if position == 0:
+                    positives += 1
+                    start = example.offsets[example.start - example.first][0]
+                    end = example.offsets[example.end - example.first][1]
+                    assert (start, end) in question.answers
+                    assert example.relevant
+                else:
+                    negatives += 1
+                    assert (example.start, example.end, example.relevant) == (data.NULL, data.NULL, False)
+    assert 0.3 < negatives / (positives + negatives) < 0.5
+
+
+def test_groups_depend_on_seed_epoch_and_question_alone(sampler):
+    first = [sampler.group(0, q) for q in sampler.questions]
+    assert first == [sampler.group(0, q) for q in sampler.questions]
+    assert first != [sampler.group(1, q) for q in sampler.questions]
+
+
+@pytest.mark.parametrize("skip", [0, 1, 5, 9, 10])
+def test_batches_from_any_number_on_are_those_of_the_whole_epoch(sampler, skip):
+    whole = list(sampler.batches(3))
+    rest = list(sampler.batches(3, skip))
+    assert [number for number, _ in rest] == [number for number, _ in whole if number > skip]
+    for (_, want), (_, got) in zip(whole[len(whole) - len(rest):], rest):
+        assert all(torch.equal(getattr(want, name), getattr(got, name)) for name in vars(want))
+
+
+def test_an_epoch_holds_every_question_once(sampler):
+    rows = sum(int(batch.relevant.sum()) for _, batch in sampler.batches(0))
+    assert rows == len(sampler.questions)
+
+
+def test_swap_names_something_else_of_the_passage():
+    passage = "In 1850 the smith Anna Berg left Ulm, and in 1860 Carl Maier came."
+    results = {data.swap("When did Anna Berg leave Ulm?", passage, random.Random(i)) for i in range(20)}
+    assert "When did Carl Maier leave Ulm?" in results
+    assert "When did Anna Berg leave Carl Maier?" in results
+    assert not any("1850" in r or "1860" in r for r in results)
+    assert data.swap("who came in 1850", passage, random.Random(1)) == "who came in 1860"
+    assert data.swap("who came?", passage, random.Random(1)) is None
+
+
+def test_bm25_prefers_rare_words_and_short_passages():
+    passages = ["the cat sat", "the dog sat", "the dog sat and sat and sat by the long road", "the bird flew off"]
+    passages += [f"the filler {i}" for i in range(20)]
+    index = mining.BM25(passages)
+    assert index.top("a dog sat", 3) == [1, 2, 0]
+    assert index.top("zebra", 3) == []
+    assert index.top("THE", 3) == []  # in every passage
+
+
+def test_shared_loss_falls_when_the_wrong_passage_scores_lower():
+    class Fixed(torch.nn.Module):
+        def __init__(self, level):
+            super().__init__()
+            self.logits = torch.zeros(2, 4)
+            self.logits[0, 2] = 5
+            self.logits[1, 1:] = level
+
+        def forward(self, ids, mask, types):
+            return self.logits, self.logits, torch.zeros(2)
+
+    passage = torch.tensor([[False, True, True, True]] * 2)
+    batch = data.Batch(*[torch.ones(2, 4, dtype=torch.int64)] * 3, passage, torch.tensor([2, 0]), torch.tensor([2, 0]),
+                       torch.tensor([1.0, 0.0]), torch.tensor([[0, 1]]))
+    config = {"shared_weight": 1.0, "relevance_weight": 1.0}
+    high, low = (float(multitask.losses(Fixed(level), batch, config)["shared"]) for level in (5.0, -5.0))
+    assert low < high - 1
