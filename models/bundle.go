@@ -72,14 +72,20 @@ type Bundle struct {
 	// holds the hashes of all files, in hexadecimal.
 	Hash string
 
-	files fs.FS
+	files       fs.FS
+	huggingFace bool
 }
 
 // ReadBundle reads and checks the manifest of a bundle. It does not read the
-// other files; see [Bundle.ReadFile] and [Bundle.Verify]. Errors wrap
-// ErrInvalidBundle.
+// other files; see [Bundle.ReadFile] and [Bundle.Verify]. Files without a
+// manifest in the Hugging Face layout (config.json, tokenizer.json and
+// model.onnx, or onnx/*.onnx) are a bundle too: its manifest is put together
+// from them, all of which are read. Errors wrap ErrInvalidBundle.
 func ReadBundle(files fs.FS) (*Bundle, error) {
 	data, err := fs.ReadFile(files, ManifestName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return readHuggingFace(files)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s cannot be read: %w", ErrInvalidBundle, ManifestName, err)
 	}

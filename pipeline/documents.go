@@ -14,12 +14,12 @@ import (
 // on first use when there is no reader.
 func (p *Pipeline) splitter() (*ingest.Splitter, error) {
 	p.tokenizerOnce.Do(func() {
-		bundle, err := openBundle(p.config)
+		bundle, err := p.config.registry.OpenBundle(p.config.Reader.Bundle)
 		if err != nil {
 			p.tokenizerErr = err
 			return
 		}
-		p.tokenizer, p.tokenizerErr = openTokenizer(p.config, bundle)
+		p.tokenizer, p.tokenizerErr = p.config.registry.OpenTokenizer(bundle)
 	})
 	if p.tokenizerErr != nil {
 		return nil, p.tokenizerErr

@@ -118,52 +118,22 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 	return p, nil
 }
 
-func openBundle(config *Config) (*models.Bundle, error) {
-	if open, ok := config.registry.bundles[config.Reader.Bundle]; ok {
-		return open()
-	}
-	info, err := os.Stat(config.Reader.Bundle)
-	if err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("%w: reader.bundle: %q is neither a directory nor a known name (%s)",
-			models.ErrInvalidBundle, config.Reader.Bundle, names(config.registry.bundles))
-	}
-	return models.ReadBundle(os.DirFS(config.Reader.Bundle))
-}
-
-func openTokenizer(config *Config, bundle *models.Bundle) (models.Tokenizer, error) {
-	if config.registry.tokenizer == nil {
-		return nil, errors.New("pipeline: the registry has no tokenizer")
-	}
-	data, err := bundle.ReadFile(bundle.Manifest.Tokenizer)
-	if err != nil {
-		return nil, err
-	}
-	tokenizer, err := config.registry.tokenizer(data)
-	if err != nil {
-		return nil, fmt.Errorf("pipeline: %s: %w", bundle.Manifest.Tokenizer, err)
-	}
-	return tokenizer, nil
-}
-
 // openModel opens tokenizer and graph side by side: each takes a noticeable
 // part of the time to the first answer.
 func openModel(ctx context.Context, config *Config, logger *slog.Logger) (*loadedModel, error) {
-	bundle, err := openBundle(config)
+	bundle, err := config.registry.OpenBundle(config.Reader.Bundle)
 	if err != nil {
 		return nil, err
-	}
-	if config.registry.model == nil {
-		return nil, errors.New("pipeline: the registry has no language model")
 	}
 	m := &loadedModel{bundle: bundle}
 	var tokenizer models.Tokenizer
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		tokenizer, err = openTokenizer(config, bundle)
+		tokenizer, err = config.registry.OpenTokenizer(bundle)
 		return err
 	})
 	group.Go(func() (err error) {
-		m.model, err = config.registry.model(groupCtx, bundle, ModelOptions{
+		m.model, err = config.registry.OpenModel(groupCtx, bundle, ModelOptions{
 			Precision: config.Reader.Precision,
 			Device:    config.Reader.Device,
 			Library:   config.Runtime.Library,
@@ -172,6 +142,9 @@ func openModel(ctx context.Context, config *Config, logger *slog.Logger) (*loade
 		return err
 	})
 	if err := group.Wait(); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	if err := CheckVocabulary(ctx, bundle, tokenizer, m.model); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	if err := m.assemble(config, tokenizer); err != nil {

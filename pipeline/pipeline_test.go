@@ -26,6 +26,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // knows some answers, so that these tests need no native library.
 func fakes(t testing.TB, options modelstest.Options, answers ...modelstest.Span) *pipeline.Config {
 	t.Helper()
+	if fault := options.BeforeRun; fault != nil {
+		// Opening runs a single text; what tests inject is about questions.
+		options.BeforeRun = func(ctx context.Context, batch []models.Encoding) error {
+			if !slices.Contains(batch[0].Sequences, models.SequenceSecond) {
+				return nil
+			}
+			return fault(ctx, batch)
+		}
+	}
 	tokenizer := modelstest.NewTokenizer()
 	registry := builtin.Registry()
 	registry.SetTokenizer(func([]byte) (models.Tokenizer, error) { return tokenizer, nil })
