@@ -35,6 +35,10 @@ type Reading struct {
 	// Spans are all spans kept, ordered by falling margin, ties by document id
 	// and start. Spans of one document never overlap.
 	Spans []Span
+	// Forced is the span with the greatest logits over all windows, whatever
+	// the null answers say: the prediction of a model that must answer, as the
+	// SQuAD scripts decode it. It has no text if there are no spans.
+	Forced Span
 	// Candidates is how many passages were read, Windows how many encodings.
 	Candidates, Windows int
 	// Complete is false when a budget ended the reading early.
@@ -165,14 +169,18 @@ func (r *Reader) score(ctx context.Context, windows []window, passages []retriev
 			if start >= end {
 				continue // a token without text of its own
 			}
-			reading.Spans = append(reading.Spans, Span{
+			span := Span{
 				Candidate: w.candidate,
 				Start:     passage.Start + start,
 				End:       passage.Start + end,
 				Text:      passage.Text[runes.byteOffset(start):runes.byteOffset(end)],
 				Logit:     float64(s.logit),
 				Null:      float64(nullLogit(logits)),
-			})
+			}
+			if reading.Forced.Text == "" || span.Logit > reading.Forced.Logit {
+				reading.Forced = span
+			}
+			reading.Spans = append(reading.Spans, span)
 		}
 	}
 	return nil

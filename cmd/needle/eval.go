@@ -185,14 +185,8 @@ func (a *app) evalReader(ctx context.Context, c *collection, questions []eval.Qu
 			return err
 		}
 		predicted[i].NoAnswer = 1
-		best := 0
-		for j, s := range reading.Spans {
-			if s.Logit > reading.Spans[best].Logit {
-				best = j
-			}
-		}
 		if len(reading.Spans) > 0 {
-			predicted[i].Text = reading.Spans[best].Text
+			predicted[i].Text = reading.Forced.Text
 			predicted[i].NoAnswer = p.NoAnswerProbability(reading.Spans[0].Margin())
 		}
 		return nil
