@@ -177,8 +177,17 @@ func (a *app) evalReader(ctx context.Context, c *collection, questions []eval.Qu
 	}
 	defer done()
 	begin := time.Now()
+	predicted, err := readGold(ctx, c, p, questions)
+	if err != nil {
+		return nil, err
+	}
+	return a.answerReport(c, questions, predicted, p, eval.StageReader, begin, o)
+}
+
+// readGold predicts from the gold paragraph of each question.
+func readGold(ctx context.Context, c *collection, p *pipeline.Pipeline, questions []eval.Question) ([]eval.Prediction, error) {
 	predicted := make([]eval.Prediction, len(questions))
-	err = each(ctx, "reading", questions, func(ctx context.Context, i int, q eval.Question) error {
+	err := each(ctx, "reading", questions, func(ctx context.Context, i int, q eval.Question) error {
 		text := c.text[q.ParagraphID]
 		reading, err := p.ReadPassages(ctx, q.Text, []retriever.Passage{{DocumentID: q.ParagraphID, End: len([]rune(text)), Text: text}})
 		if err != nil {
@@ -191,10 +200,7 @@ func (a *app) evalReader(ctx context.Context, c *collection, questions []eval.Qu
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return a.answerReport(c, questions, predicted, p, eval.StageReader, begin, o)
+	return predicted, err
 }
 
 func (a *app) evalEndToEnd(ctx context.Context, c *collection, questions []eval.Question, o evalOptions) (*eval.Report, error) {

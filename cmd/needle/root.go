@@ -24,6 +24,9 @@ type app struct {
 	serverURL  string
 	json       bool
 
+	// reader, where it is set, changes what the configuration says of the
+	// reader.
+	reader   func(*pipeline.Config)
 	registry *pipeline.Registry
 }
 
@@ -45,7 +48,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		a.quickstartCommand(), a.setupCommand(), a.doctorCommand(),
 		a.indexCommand(), a.askCommand(), a.searchCommand(), a.serveCommand(),
-		a.evalCommand(), a.calibrateCommand(), a.benchCommand(),
+		a.evalCommand(), a.calibrateCommand(), a.benchCommand(), a.modelsCommand(),
 	)
 	return root
 }
@@ -77,6 +80,9 @@ func (a *app) config() (*pipeline.Config, error) {
 	}
 	if a.indexName != "" {
 		cfg.Index = a.indexName
+	}
+	if a.reader != nil {
+		a.reader(cfg)
 	}
 	return cfg, cfg.Validate()
 }
