@@ -59,6 +59,19 @@ func TestClientSaysTheSame(t *testing.T) {
 		{"search elsewhere", func(ctx context.Context, s pipeline.Service) (any, error) {
 			return s.Search(ctx, pipeline.SearchRequest{Query: "tower", Index: "absent"})
 		}},
+		{"read", func(ctx context.Context, s pipeline.Service) (any, error) {
+			return s.Read(ctx, pipeline.ReadRequest{Question: "Who?", Documents: []pipeline.ReadDocument{{ID: "a", Title: "A", Text: "é 😀"}, {Text: "x"}},
+				TopK: 2, Budget: 1500 * time.Microsecond, OffsetUnit: pipeline.Bytes, IncludeRejected: true})
+		}},
+		{"read nothing", func(ctx context.Context, s pipeline.Service) (any, error) {
+			return s.Read(ctx, pipeline.ReadRequest{Question: "Who?"})
+		}},
+		{"rerank", func(ctx context.Context, s pipeline.Service) (any, error) {
+			return s.Rerank(ctx, pipeline.RerankRequest{Query: "x", Documents: []string{"a \"long\" one", "", "é"}, TopN: 2, ReturnDocuments: true})
+		}},
+		{"rerank nothing", func(ctx context.Context, s pipeline.Service) (any, error) {
+			return s.Rerank(ctx, pipeline.RerankRequest{Query: "x"})
+		}},
 		{"indexes", func(ctx context.Context, s pipeline.Service) (any, error) { return s.Indexes(ctx) }},
 		{"stats of the configured index", func(ctx context.Context, s pipeline.Service) (any, error) { return s.Stats(ctx, "") }},
 		{"stats of none", func(ctx context.Context, s pipeline.Service) (any, error) { return s.Stats(ctx, "absent") }},

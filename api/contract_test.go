@@ -42,7 +42,7 @@ var contract = sync.OnceValues(func() (*openapi3.T, error) {
 	if data, err = json.Marshal(tree); err != nil {
 		return nil, err
 	}
-	for _, media := range []string{"application/x-ndjson", "application/ndjson", "application/jsonl"} {
+	for _, media := range []string{"application/x-ndjson", "application/ndjson", "application/jsonl", "text/html"} {
 		openapi3filter.RegisterBodyDecoder(media, func(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
 			data, err := io.ReadAll(body)
 			return string(data), err

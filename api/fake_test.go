@@ -30,6 +30,7 @@ type fakeService struct {
 	put      func(ctx context.Context, index string, documents []retriever.Document) ([]pipeline.PutResult, error)
 	requests []pipeline.Request
 	searches []pipeline.SearchRequest
+	reads    []pipeline.ReadRequest
 }
 
 var _ pipeline.Service = (*fakeService)(nil)
@@ -148,6 +149,56 @@ func (f *fakeService) Search(ctx context.Context, r pipeline.SearchRequest) (*pi
 		Query: r.Query, Hits: []pipeline.Candidate{f.candidate(r.Explain)}, Terms: []string{"tower"},
 		TimingsMS: map[string]float64{"total": 0.5}, Index: cmp.Or(r.Index, "default"), Generation: f.generation,
 	}, nil
+}
+
+// Read finds the first word of the first document.
+func (f *fakeService) Read(ctx context.Context, r pipeline.ReadRequest) (*pipeline.Result, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reads = append(f.reads, r)
+	if err := errors.Join(f.begin(ctx), check(r.Question, r.TopK)); err != nil {
+		return nil, err
+	}
+	if len(r.Documents) == 0 || r.Documents[0].Text == "" || r.OffsetUnit == "grapheme" {
+		return nil, fmt.Errorf("%w: documents[0] or offset_unit", pipeline.ErrInvalidRequest)
+	}
+	d := r.Documents[0]
+	word, _, _ := strings.Cut(d.Text, " ")
+	n := utf8.RuneCountInString(word)
+	return &pipeline.Result{
+		Question: r.Question, Answerable: true, NoAnswerProbability: 0.25,
+		Answers: []pipeline.Answer{{Text: word, Probability: 0.5, DocumentID: cmp.Or(d.ID, "0"), Title: d.Title, End: n, Context: d.Text, ContextEnd: n,
+			Scores: pipeline.Scores{SpanLogit: 3, NullLogit: 1, Fused: 2}}},
+		CandidatesRead: 1, Complete: true, Warnings: []string{"rough"},
+		TimingsMS: map[string]float64{"total": 1.5}, Model: pipeline.ModelRef{Name: "fake", Hash: "00ff"},
+	}, nil
+}
+
+// Rerank prefers short documents.
+func (f *fakeService) Rerank(ctx context.Context, r pipeline.RerankRequest) (*pipeline.RerankResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := errors.Join(f.begin(ctx), check(r.Query, r.TopN)); err != nil {
+		return nil, err
+	}
+	if len(r.Documents) == 0 {
+		return nil, fmt.Errorf("%w: documents: there are 0", pipeline.ErrInvalidRequest)
+	}
+	result := &pipeline.RerankResult{
+		Score: pipeline.ScoreSpanMargin, Warnings: []string{}, Model: "fake", ModelHash: "00ff", TimingsMS: map[string]float64{"total": 2},
+	}
+	for i, text := range r.Documents {
+		hit := pipeline.RerankHit{Index: i, RelevanceScore: 1 / float64(1+len(text))}
+		if r.ReturnDocuments {
+			hit.Document = &pipeline.RerankDocument{Text: text}
+		}
+		result.Results = append(result.Results, hit)
+	}
+	slices.SortStableFunc(result.Results, func(a, b pipeline.RerankHit) int { return -cmp.Compare(a.RelevanceScore, b.RelevanceScore) })
+	if r.TopN > 0 {
+		result.Results = result.Results[:min(r.TopN, len(result.Results))]
+	}
+	return result, nil
 }
 
 func (f *fakeService) stats(name string) retriever.Statistics {

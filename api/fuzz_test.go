@@ -21,9 +21,11 @@ func FuzzBody(f *testing.F) {
 		`{"query":"tower","offset_unit":"utf16","explain":true}`,
 		`{"id":"a/b","title":"T","text":"text \ud83d\ude00","metadata":{"a":1,"b":1.5,"c":true,"d":["x"],"e":"2024-01-01"},"groups":["g"],"source":{"uri":"u","modified_at":"2024-01-01T00:00:00Z"}}`,
 		"{\"id\":\"a\",\"text\":\"x\"}\n{broken\n\n{\"id\":\"a\",\"text\":\"y\"}",
+		`{"question":"who","documents":[{"id":"a","text":"x"},{"text":"y"}],"include_rejected":true}`,
+		`{"query":"who","documents":["a",{"text":"b"}],"top_n":1,"return_documents":true,"model":"m"}`,
 		`{"ids":["a","b"]}`, `{}`, ``, `null`, `[]`, `{"question":"\ud800"}`, "{\"question\":\"\x00\"}", `{"a":1e999}`, `{"text":"x","metadata":{"year":99999999999999999999}}`,
 	} {
-		for route := range uint8(6) {
+		for route := range uint8(8) {
 			f.Add(route, body)
 		}
 	}
@@ -34,6 +36,8 @@ func FuzzBody(f *testing.F) {
 		{"PUT", "/v1/indexes/default/documents/a", "application/json"},
 		{"POST", "/v1/indexes/default/delete", "application/json"},
 		{"POST", "/v1/indexes/default/bulk", "application/x-ndjson"},
+		{"POST", "/v1/read", "application/json"},
+		{"POST", "/v1/rerank", "application/json"},
 	}
 	f.Fuzz(func(t *testing.T, route uint8, body string) {
 		r := routes[int(route)%len(routes)]

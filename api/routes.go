@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/needle-search/needle/api/internal/wire"
+	"github.com/needle-search/needle/api/web"
 	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/pipeline"
 	"github.com/needle-search/needle/retriever"
@@ -29,8 +30,16 @@ func (s *Server) routes(e *gin.Engine) {
 	}
 	e.GET("/openapi.json", s.free(s.openAPI))
 
+	for _, file := range web.Files() {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			e.Handle(method, file.Path, s.free(s.page(file)))
+		}
+	}
+
 	e.POST("/v1/ask", s.limited(s.ask))
 	e.POST("/v1/search", s.limited(s.search))
+	e.POST("/v1/read", s.limited(s.read))
+	e.POST("/v1/rerank", s.limited(s.rerank))
 
 	e.GET("/v1/indexes", s.limited(s.listIndexes))
 	e.GET("/v1/indexes/:index", s.limited(s.getIndex))

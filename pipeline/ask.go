@@ -55,13 +55,10 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (*Result, error) {
 	if request.Budget < 0 {
 		return nil, fmt.Errorf("%w: budget: %v; allowed is 0 (none) or more", ErrInvalidRequest, request.Budget)
 	}
-	if p.model == nil {
-		return nil, ErrNoReader
+	if err := p.checkQuestion(request.Question); err != nil {
+		return nil, err
 	}
 	m := p.model
-	if n := m.reader.Tokenize(request.Question).Len(); n > p.config.Limits.MaxQuestionTokens {
-		return nil, fmt.Errorf("%w: it has %d tokens; limits.max_question_tokens allows %d. Ask in one sentence", ErrQuestionTooLong, n, p.config.Limits.MaxQuestionTokens)
-	}
 	ctx, cancel := p.withTimeout(ctx)
 	defer cancel()
 	found, err := p.retrieve(ctx, retrieval{
@@ -94,10 +91,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (*Result, error) {
 		options.Deadline = begin.Add(budget)
 		options.Round = 2 * m.service.Stats().Workers
 	}
-	passages := make([]retriever.Passage, len(hits))
-	for i, h := range hits {
-		passages[i] = h.Passage
-	}
+	passages := passagesOf(hits)
 	reading, err := m.reader.Read(ctx, request.Question, passages, options)
 	switch {
 	case err == nil:
@@ -115,14 +109,8 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (*Result, error) {
 		}
 	}
 	units := offsetConverter{index: found.index, unit: request.OffsetUnit}
-	for _, list := range [][]Answer{result.Answers, result.Rejected} {
-		for i := range list {
-			a := &list[i]
-			if err := units.convert(ctx, a.DocumentID, &a.Start, &a.End); err != nil {
-				return nil, err
-			}
-			units.within(a.Context, &a.ContextStart, &a.ContextEnd)
-		}
+	if err := units.answers(ctx, result.Answers, result.Rejected); err != nil {
+		return nil, err
 	}
 	if err := units.candidates(ctx, result.Candidates); err != nil {
 		return nil, err
@@ -184,9 +172,11 @@ func (p *Pipeline) fillAnswers(result *Result, request Request, hits []retriever
 	result.TimingsMS["decode"] = milliseconds(time.Since(decode))
 }
 
+// relative is the BM25 score of a passage as part of the question's best.
+// Without a retrieval there is none, and every passage counts as the best.
 func relative(value, best float64) float64 {
 	if best <= 0 {
-		return 0
+		return 1
 	}
 	return value / best
 }

@@ -63,6 +63,19 @@ func (c *offsetConverter) within(text string, offsets ...*int) {
 	}
 }
 
+func (c *offsetConverter) answers(ctx context.Context, lists ...[]Answer) error {
+	for _, list := range lists {
+		for i := range list {
+			a := &list[i]
+			if err := c.convert(ctx, a.DocumentID, &a.Start, &a.End); err != nil {
+				return err
+			}
+			c.within(a.Context, &a.ContextStart, &a.ContextEnd)
+		}
+	}
+	return nil
+}
+
 func (c *offsetConverter) candidates(ctx context.Context, list []Candidate) error {
 	for i := range list {
 		if err := c.convert(ctx, list[i].DocumentID, &list[i].Start, &list[i].End); err != nil {

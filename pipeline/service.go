@@ -16,6 +16,11 @@ type Service interface {
 	Ask(ctx context.Context, request Request) (*Result, error)
 	// Search returns candidates without reading them.
 	Search(ctx context.Context, request SearchRequest) (*SearchResult, error)
+	// Read answers a question from the documents of the request; see
+	// [Pipeline.Read].
+	Read(ctx context.Context, request ReadRequest) (*Result, error)
+	// Rerank orders the documents of the request; see [Pipeline.Rerank].
+	Rerank(ctx context.Context, request RerankRequest) (*RerankResult, error)
 	// Indexes describes all indexes in order of name.
 	Indexes(ctx context.Context) ([]retriever.Statistics, error)
 	// CreateIndex makes a new, empty index.

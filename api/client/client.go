@@ -113,6 +113,32 @@ func (c *Client) Search(ctx context.Context, request pipeline.SearchRequest) (*p
 	return &result, nil
 }
 
+// Read answers a question from the documents of the request.
+func (c *Client) Read(ctx context.Context, request pipeline.ReadRequest) (*pipeline.Result, error) {
+	// A list that is missing is refused in other words than an empty one.
+	request.Documents = append([]pipeline.ReadDocument{}, request.Documents...)
+	body := wire.Read{ReadRequest: request, BudgetMS: int64((request.Budget + time.Millisecond - 1) / time.Millisecond)}
+	var result pipeline.Result
+	if err := c.call(ctx, http.MethodPost, "/v1/read", body, &result); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// Rerank orders the documents of the request.
+func (c *Client) Rerank(ctx context.Context, request pipeline.RerankRequest) (*pipeline.RerankResult, error) {
+	documents := make([]wire.RerankDocument, len(request.Documents))
+	for i, text := range request.Documents {
+		documents[i] = wire.RerankDocument(text)
+	}
+	body := wire.Rerank{Query: request.Query, Documents: documents, TopN: request.TopN, ReturnDocuments: request.ReturnDocuments}
+	var result pipeline.RerankResult
+	if err := c.call(ctx, http.MethodPost, "/v1/rerank", body, &result); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
 // exactMetadata gives metadata the types that a pipeline gives it.
 func exactMetadata(candidates []pipeline.Candidate) error {
 	for i := range candidates {

@@ -1,0 +1,37 @@
+// Calls of the HTTP API.
+
+// A Problem is an error as the server describes it: title, what to do about it
+// (detail), a stable code and the id under which the server logged it.
+export class Problem extends Error {
+  constructor({ title, detail, code, request_id: requestID, status }) {
+    super(title);
+    Object.assign(this, { title, detail, code, requestID, status });
+  }
+}
+
+export async function call(method, path, body, signal) {
+  let response;
+  let text;
+  try {
+    response = await fetch(path, {
+      method,
+      signal,
+      headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    text = await response.text();
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new Problem({ title: 'The server cannot be reached', detail: 'Is `needle serve` still running? Then try again.', code: 'unreachable' });
+  }
+  let value;
+  try {
+    value = text === '' ? undefined : JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  if (response.ok) return value;
+  throw new Problem(value?.code ? value : { title: `The server answered ${response.status}`, detail: 'This is no answer of Needle; a proxy may be in between.', code: 'unknown', status: response.status });
+}
+
+export const documentPath = (index, id) => `/v1/indexes/${encodeURIComponent(index || '_default')}/documents/${encodeURIComponent(id)}`;
