@@ -33,6 +33,7 @@ from transformers import AutoTokenizer
 
 import data
 import evaluate
+import export
 import mining
 import multitask
 import squad
@@ -215,15 +216,24 @@ class Run:
         target = self.out / "checkpoint"
         with self.average.applied():
             half = {k: v.half().contiguous() for k, v in self.model.reader.state_dict().items()}
-            self.model.reader.config.dtype = "float16"
             self.model.reader.save_pretrained(target, state_dict=half)
             save_file(
                 {"weight": self.model.relevance.weight.detach().clone(), "bias": self.model.relevance.bias.detach().clone()},
                 target / "relevance.safetensors",
             )
         self.tokenizer.save_pretrained(target)
-        (target / CONFIG).write_text((self.out / CONFIG).read_text())
+        # The library names the type of the model in memory, not of the file.
+        written = json.loads((target / "config.json").read_text(encoding="utf-8"))
+        (target / "config.json").write_text(json.dumps({**written, "dtype": "float16"}, indent=2) + "\n", encoding="utf-8")
+        # What travels with the weights names the start by its digest: a path
+        # means nothing elsewhere.
+        config = {**self.config, "init": export.checkpoint_name(self.config["init"]), **self.record()}
+        (target / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         return target
+
+    def record(self):
+        """Return what the run has done so far, for a record of it."""
+        return {"done": {name: getattr(self, name) for name in ("step", "progress", "epoch", "pairs", "tokens", "seconds")}}
 
     def train(self, log, deadline=None):
         """Train to the end of the budget; return False when a signal stopped the run early."""

@@ -219,7 +219,9 @@ def test_plain_encoder_gets_a_span_head(checkpoint, tmp_path):
 def test_checkpoint_loads_and_exports_with_both_heads(start, tmp_path):
     assert train.main(start("run", steps=5)) == 0
     directory = tmp_path / "run" / "checkpoint"
-    AutoModelForQuestionAnswering.from_pretrained(directory)
+    assert AutoModelForQuestionAnswering.from_pretrained(directory, dtype="auto").dtype == torch.float16
+    stored = json.loads((directory / "train.json").read_text())
+    assert stored["lr"] == CONFIG["lr"] and stored["done"]["step"] == 5 and str(tmp_path) not in json.dumps(stored)
     export_reader.main([str(directory), str(tmp_path / "bundle"), "--precisions", "fp32"])
     manifest = json.loads((tmp_path / "bundle" / "needle.json").read_text())
     assert manifest["heads"][1] == {"kind": "relevance", "file": "relevance.safetensors", "options": {"pooling": "cls"}}
