@@ -27,6 +27,7 @@ type rule struct {
 var rules = []rule{
 	{"retriever", nil, "the vocabulary of retrieval is what everything shares, so it depends on nothing"},
 	{"retriever/bleve", []string{"retriever"}, "a retriever knows its parent and its own client, so that it can be swapped"},
+	{"retriever/elastic", []string{"retriever"}, "a retriever knows its parent and its own client, so that it can be swapped"},
 	{"retriever/retrievertest", []string{"retriever"}, "one conformance suite for all retrievers"},
 	{"models", nil, "the vocabulary of reading is what everything shares, so it depends on nothing"},
 	{"models/tokenizer", []string{"models"}, "a tokenizer works without a language model"},
@@ -59,6 +60,7 @@ var rules = []rule{
 // helpers and telemetry APIs.
 var importers = map[string][]string{
 	"github.com/blevesearch":          {"retriever/bleve"},
+	"github.com/elastic":              {"retriever/elastic"},
 	"github.com/yalue/onnxruntime_go": {"models/internal/ort"},
 	"github.com/gin-gonic/gin":        {"api"},
 	"github.com/spf13/cobra":          {"cmd/needle"},

@@ -23,6 +23,7 @@ import (
 	"github.com/needle-search/needle/pipeline"
 	"github.com/needle-search/needle/retriever"
 	"github.com/needle-search/needle/retriever/bleve"
+	"github.com/needle-search/needle/retriever/elastic"
 )
 
 // Registry returns a new registry with everything that Needle brings. It does
@@ -30,6 +31,7 @@ import (
 func Registry() *pipeline.Registry {
 	r := &pipeline.Registry{}
 	r.AddRetriever("bleve", func() pipeline.RetrieverConfig { return &bleveConfig{bleve.DefaultConfig()} })
+	r.AddRetriever("elastic", func() pipeline.RetrieverConfig { return &elasticConfig{elastic.DefaultConfig()} })
 
 	r.SetTokenizer(tokenizer.Load)
 	r.SetModel(openModel)

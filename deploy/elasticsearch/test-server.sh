@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Starts and stops a real Elasticsearch for the tests of retriever/elastic:
+#
+#     export NEEDLE_ES_URL=$(deploy/elasticsearch/test-server.sh start)
+#     go test ./retriever/elastic/...
+#     deploy/elasticsearch/test-server.sh stop
+#
+# It needs Maven, unzip, curl and Java 17 or later. The server is the one that
+# Elastic publishes for integration tests: the real one with few modules. It
+# listens on loopback only, on a free port, without security. It refuses to run
+# as root, so root runs it as a user of its own, made on first use.
+#
+#     NEEDLE_ES_DIR    where everything is put; default: needle-elasticsearch
+#                      in the folder for temporary files
+#     NEEDLE_ES_HEAP   size of the Java heap; default: 512m
+#     ES_JAVA_HOME     the Java to run with; default: the one on the PATH
+set -euo pipefail
+
+version=8.19.7
+artifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:$version:zip
+dir=${NEEDLE_ES_DIR:-${TMPDIR:-/tmp}/needle-elasticsearch}
+home=$dir/elasticsearch-$version
+heap=${NEEDLE_ES_HEAP:-512m}
+user=needle-es
+
+fail() { echo "test-server.sh: $*" >&2; exit 1; }
+
+# as_user runs a command as somebody other than root.
+as_user() {
+  if [ "$(id -u)" -eq 0 ]; then
+    setpriv --reuid="$user" --regid="$user" --clear-groups "$@"
+  else
+    "$@"
+  fi
+}
+
+java_home() {
+  if [ -n "${ES_JAVA_HOME:-}" ]; then
+    echo "$ES_JAVA_HOME"
+    return
+  fi
+  local java
+  java=$(command -v java) || fail "there is no java; install Java 17 or set ES_JAVA_HOME"
+  dirname "$(dirname "$(readlink -f "$java")")"
+}
+
+running() { [ -s "$dir/pid" ] && kill -0 "$(cat "$dir/pid")" 2>/dev/null; }
+
+start() {
+  if running; then
+    cat "$dir/url"
+    return
+  fi
+  for tool in mvn unzip curl; do
+    command -v "$tool" >/dev/null || fail "$tool is missing"
+  done
+  ES_JAVA_HOME=$(java_home)
+  export ES_JAVA_HOME
+  mkdir -p "$dir"
+  if [ ! -x "$home/bin/elasticsearch" ]; then
+    mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:get -Dartifact="$artifact" -Dtransitive=false >&2
+    mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dartifact="$artifact" -DoutputDirectory="$dir" >&2
+    unzip -q -o "$dir/elasticsearch-$version.zip" -d "$dir"
+  fi
+  # Every start is a fresh server: what a run before left behind is no concern
+  # of this one.
+  rm -rf "$dir/data" "$dir/logs" "$dir/config"
+  mkdir -p "$dir/data" "$dir/logs" "$dir/tmp"
+  cp -r "$home/config" "$dir/config"
+  cat >"$dir/config/elasticsearch.yml" <<YAML
+cluster.name: needle-test
+node.name: test
+path.data: $dir/data
+path.logs: $dir/logs
+network.host: 127.0.0.1
+http.port: 0
+transport.port: 0
+# Writes http.ports, which says which port the system gave.
+node.portsfile: true
+discovery.type: single-node
+xpack.security.enabled: ${NEEDLE_ES_SECURITY:-false}
+xpack.ml.enabled: false
+# A nearly full disk of a test machine must not make the server refuse writes.
+cluster.routing.allocation.disk.threshold_enabled: false
+# Tests create many indexes.
+cluster.max_shards_per_node: 5000
+YAML
+  if [ "$(id -u)" -eq 0 ]; then
+    id "$user" >/dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin "$user"
+    chown -R "$user:$user" "$dir"
+    chmod 755 "$dir"
+  fi
+  ES_PATH_CONF=$dir/config ES_TMPDIR=$dir/tmp ES_JAVA_OPTS="-Xms$heap -Xmx$heap" \
+    as_user nice -n "${NEEDLE_ES_NICE:-0}" "$home/bin/elasticsearch" --daemonize --pidfile "$dir/pid" >"$dir/start.log" 2>&1 ||
+    { tail -n 30 "$dir/start.log" >&2; fail "Elasticsearch did not start"; }
+  local port url
+  for _ in $(seq 120); do
+    port=$(sed -n 's/^127\.0\.0\.1:\([0-9]*\)$/\1/p' "$dir/logs/http.ports" "$dir/config/http.ports" 2>/dev/null || true)
+    url=http://127.0.0.1:$port
+    if [ -n "$port" ] && { [ "${NEEDLE_ES_SECURITY:-false}" = true ] ||
+      curl -fsS "$url/_cluster/health?wait_for_status=yellow&timeout=5s" >/dev/null 2>&1; }; then
+      echo "$url" | tee "$dir/url"
+      return
+    fi
+    running || { tail -n 30 "$dir/logs"/*.log >&2; fail "Elasticsearch died"; }
+    sleep 0.5
+  done
+  fail "Elasticsearch does not answer; see $dir/logs"
+}
+
+stop() {
+  if running; then
+    local pid
+    pid=$(cat "$dir/pid")
+    kill "$pid"
+    for _ in $(seq 60); do
+      kill -0 "$pid" 2>/dev/null || break
+      sleep 0.5
+    done
+    if kill -0 "$pid" 2>/dev/null; then
+      kill -9 "$pid"
+    fi
+  fi
+  rm -rf "$dir/pid" "$dir/url" "$dir/data"
+}
+
+case "${1:-}" in
+  start) start ;;
+  stop) stop ;;
+  *) fail "usage: test-server.sh start|stop" ;;
+esac
