@@ -28,7 +28,7 @@ async function store(name, make) {
 
 async function fromFile(file) {
   const type = mediaTypes[file.name.split('.').pop().toLowerCase()];
-  if (!type) throw { title: 'This is no text or Markdown file', detail: 'Files that end in .txt, .text, .md or .markdown can be added here; `needle index add` takes more formats.', code: 'file_type' };
+  if (!type) throw { title: 'This is no text or Markdown file', detail: 'Files that end in .txt, .text, .md or .markdown can be added here; the command “needle index add” takes more formats.', code: 'file_type' };
   if (file.size > mostBytes) throw { title: 'The file is too large', detail: `It has ${bytes(file.size)}; at most ${bytes(mostBytes)} can be added here.`, code: 'file_size' };
   let text;
   try {

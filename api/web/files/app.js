@@ -67,7 +67,7 @@ function showAnswers(result, again) {
   const cards = [];
   if (result.answerable) {
     byID('ask-status').textContent = `${plural(result.answers.length, 'answer', 'answers')}, ${read}.`;
-    cards.push(...result.answers.map((answer) => answerCard(answer, open)));
+    cards.push(...result.answers.map((answer) => answerCard(answer, result.calibrated, open)));
   } else {
     byID('ask-status').textContent = `No answer, ${read}.`;
     cards.push(element('div', { class: 'card none' },
@@ -77,7 +77,7 @@ function showAnswers(result, again) {
       result.candidates_read && !result.rejected ? element('button', { type: 'button', click: again }, 'Show what was rejected') : ''));
     if (result.rejected) {
       cards.push(element('h2', { class: 'meta', tabindex: '-1', id: 'rejected' }, plural(result.rejected.length, 'rejected answer', 'rejected answers')));
-      cards.push(...result.rejected.map((answer) => answerCard(answer, open)));
+      cards.push(...result.rejected.map((answer) => answerCard(answer, result.calibrated, open)));
     }
   }
   area.replaceChildren(...[...cards, warningList(result.warnings), timings(result)].filter(Boolean));

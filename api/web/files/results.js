@@ -17,13 +17,16 @@ export function warningList(warnings) {
 // place says where in a document something stands.
 function place(item) {
   const parts = [];
-  if (item.source.headings?.length) parts.push(item.source.headings.join(' › '));
+  const headings = item.source.headings?.filter((heading) => heading !== item.title) ?? [];
+  if (headings.length) parts.push(headings.join(' › '));
   if (item.source.page) parts.push(`page ${integer(item.source.page)}`);
   parts.push(`characters ${integer(item.start)} to ${integer(item.end)}`);
+  const names = [];
+  if (item.title && item.title !== item.document_id) names.push(item.document_id);
+  // The path of a file mostly ends with the id and says no more.
+  if (item.source.uri && !`/${item.source.uri}`.endsWith(`/${item.document_id}`)) names.push(item.source.uri);
   return element('p', { class: 'meta source' },
-    element('b', {}, item.title || item.document_id), item.title && item.title !== item.document_id ? ` · ${item.document_id}` : '',
-    item.source.uri && item.source.uri !== item.document_id ? ` · ${item.source.uri}` : '',
-    element('br'), parts.join(' · '));
+    element('b', {}, item.title || item.document_id), names.map((name) => ` · ${name}`), element('br'), parts.join(' · '));
 }
 
 const names = {
@@ -39,8 +42,11 @@ function scores(values) {
   return element('details', {}, element('summary', {}, 'Scores'), pairs(values, (key) => names[key] ?? key, decimal));
 }
 
+// stages are in the order in which they happen; others come before them.
+const stages = ['retrieve', 'rank', 'tokenize', 'infer', 'decode', 'total'];
+
 export function timings(result) {
-  const rows = { ...result.timings_ms };
+  const rows = Object.fromEntries(Object.entries(result.timings_ms).sort(([a], [b]) => stages.indexOf(a) - stages.indexOf(b)));
   const about = [`index ${result.index}, generation ${integer(result.generation)}`];
   if (result.model) about.push(`model ${result.model.name}${result.model.precision ? ` (${result.model.precision})` : ''}`);
   return element('details', { class: 'timings' }, element('summary', {}, 'Timings and model'),
@@ -49,14 +55,15 @@ export function timings(result) {
 
 // answerCard shows an answer in its context. The function open is called with
 // the answer to show the document.
-export function answerCard(answer, open) {
+export function answerCard(answer, calibrated, open) {
   const [before, inside, after] = cut(answer.context, answer.context_start, answer.context_end);
-  const chance = percent(answer.probability);
+  const chance = `${percent(answer.probability)} likely to be right${calibrated ? '' : ' (a rough estimate)'}`;
+  const more = { left: answer.start > answer.context_start ? '… ' : '', right: /[.!?]\s*$/.test(after || inside) ? '' : ' …' };
   return element('article', { class: 'card answer' },
     element('h3', { dir: 'auto' }, answer.text),
     element('div', { class: 'chance' },
-      element('meter', { min: 0, max: 1, value: answer.probability, 'aria-hidden': 'true' }), element('span', {}, `${chance} likely to be right`)),
-    element('p', { class: 'context', dir: 'auto' }, before, element('mark', {}, inside), after),
+      element('meter', { min: 0, max: 1, value: answer.probability, 'aria-hidden': 'true' }), element('span', {}, chance)),
+    element('p', { class: 'context', dir: 'auto' }, more.left, before, element('mark', {}, inside), after, more.right),
     place(answer),
     element('div', { class: 'foot' },
       element('button', { type: 'button', 'aria-label': `Open ${answer.title || answer.document_id} at the answer ${answer.text}`, click: () => open(answer) }, 'Open the document here'),
