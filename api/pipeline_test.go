@@ -128,6 +128,23 @@ func TestContractOfThePipeline(t *testing.T) {
 			t.Errorf("%s: got %s, want March 2031 with its place", options, a.body)
 		}
 	}
+	documents := fmt.Sprintf(`[{"id":"brno","text":%q},{"title":"Lyon","text":%q}]`, offices[1].Text, offices[0].Text)
+	for unit, start := range map[string]int{"codepoint": 39, "utf16": 40, "byte": 42} {
+		a := h.do("POST", "/v1/read", `{"question":"When does the lease of the Lyon office end?","documents":`+documents+`,"offset_unit":"`+unit+`"}`)
+		var result pipeline.Result
+		if err := json.Unmarshal(a.body, &result); err != nil || a.status != 200 || len(result.Answers) == 0 {
+			t.Fatalf("read: got %d %s (%v), want answers", a.status, a.body, err)
+		}
+		if got := result.Answers[0]; got.Text != "March 2031" || got.DocumentID != "1" || got.Start != start || got.End != start+10 || result.Calibrated {
+			t.Errorf("read in units of %s: got %+v, want March 2031 at %d", unit, got, start)
+		}
+	}
+	var reranked pipeline.RerankResult
+	a := h.do("POST", "/v1/rerank", fmt.Sprintf(`{"query":"When does the lease of the Lyon office end?","documents":[%q,{"text":%q}],"return_documents":true}`, offices[1].Text, offices[0].Text))
+	if err := json.Unmarshal(a.body, &reranked); err != nil || len(reranked.Results) != 2 || reranked.Results[0].Index != 1 ||
+		reranked.Results[0].RelevanceScore <= reranked.Results[1].RelevanceScore || reranked.Results[0].Document.Text != offices[0].Text {
+		t.Errorf("rerank: got %d %s (%v), want Lyon first", a.status, a.body, err)
+	}
 	for _, body := range []string{
 		`{"question":"How heavy is the moon?","include_rejected":true,"explain":true}`, `{"question":"the"}`, `{"question":"?"}`,
 		`{"question":"` + strings.Repeat("why ", 500) + `"}`, `{"question":"x","offset_unit":"grapheme"}`, `{"question":"x","top_k":5000}`,

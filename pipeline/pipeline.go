@@ -53,6 +53,7 @@ type loadedModel struct {
 	model      models.LanguageModel
 	service    *infer.Service
 	reader     *reader.Reader
+	relevance  models.RelevanceHead // nil if the bundle has none
 	ref        ModelRef
 	profile    Profile
 	calibrated bool
@@ -162,6 +163,14 @@ func (m *loadedModel) assemble(config *Config, tokenizer models.Tokenizer) error
 	span, ok := head.(models.SpanHead)
 	if !ok {
 		return fmt.Errorf("pipeline: the head registered as %q predicts no spans", models.HeadSpan)
+	}
+	if _, ok := m.bundle.Head(models.HeadRelevance); ok {
+		if head, err = config.registry.openHead(m.bundle, models.HeadRelevance, info); err != nil {
+			return err
+		}
+		if m.relevance, ok = head.(models.RelevanceHead); !ok {
+			return fmt.Errorf("pipeline: the head registered as %q predicts no relevance", models.HeadRelevance)
+		}
 	}
 	// The service owns the model from here on.
 	if m.service, err = infer.New(m.model, inferConfig(config)); err != nil {

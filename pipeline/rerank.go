@@ -105,7 +105,7 @@ func (p *Pipeline) Rerank(ctx context.Context, request RerankRequest) (*RerankRe
 	// The score of each passage that was read; the greater the better.
 	var scores []float64
 	var truncated bool
-	if _, ok := m.bundle.Head(models.HeadRelevance); ok {
+	if m.relevance != nil {
 		result.Score = ScoreRelevance
 		scores, truncated, err = p.relevance(ctx, request.Query, chosen.passages)
 	} else {
@@ -186,15 +186,6 @@ func (p *Pipeline) margins(ctx context.Context, query string, passages []retriev
 // best counts.
 func (p *Pipeline) relevance(ctx context.Context, query string, passages []retriever.Passage) ([]float64, bool, error) {
 	m := p.model
-	// The head is small beside the pass of the language model over one window.
-	opened, err := p.config.registry.openHead(m.bundle, models.HeadRelevance, m.model.Info())
-	if err != nil {
-		return nil, false, err
-	}
-	head, ok := opened.(models.RelevanceHead)
-	if !ok {
-		return nil, false, fmt.Errorf("pipeline: the head registered as %q predicts no relevance", models.HeadRelevance)
-	}
 	tokenizer, config := m.reader.Tokenizer(), p.config.Reader.Config
 	question := tokenizer.Tokenize(query)
 	var windows []models.Encoding
@@ -211,8 +202,8 @@ func (p *Pipeline) relevance(ctx context.Context, query string, passages []retri
 		}
 	}
 	logits := make([]float32, len(windows))
-	err = m.service.Each(ctx, windows, func(w int, outputs models.Outputs) (err error) {
-		logits[w], err = head.Relevance(outputs, windows[w])
+	err := m.service.Each(ctx, windows, func(w int, outputs models.Outputs) (err error) {
+		logits[w], err = m.relevance.Relevance(outputs, windows[w])
 		return err
 	})
 	if err != nil {

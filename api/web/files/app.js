@@ -72,7 +72,7 @@ function showAnswers(result, again) {
     byID('ask-status').textContent = `No answer, ${read}.`;
     cards.push(element('div', { class: 'card none' },
       element('h3', {}, 'The documents do not answer this'),
-      element('p', {}, result.candidates_read ? `${percent(result.no_answer_probability)} sure that no document holds the answer. Put it in other words, or add the document that does.`
+      element('p', {}, result.candidates_read ? `It is ${percent(result.no_answer_probability)} likely${result.calibrated ? '' : ' (a rough estimate)'} that no document holds the answer. Put it in other words, or add the document that does.`
         : 'No passage shares a word with the question. Put it in other words, or add the document that answers it.'),
       result.candidates_read && !result.rejected ? element('button', { type: 'button', click: again }, 'Show what was rejected') : ''));
     if (result.rejected) {

@@ -1,5 +1,5 @@
 import { decimal, element, integer, milliseconds, percent } from './dom.js';
-import { cut } from './text.js';
+import { cut, tighten } from './text.js';
 
 // problemCard shows an error with what to do about it.
 export function problemCard(problem) {
@@ -14,6 +14,12 @@ export function warningList(warnings) {
   return element('ul', { class: 'note warnings', 'aria-label': 'Warnings' }, warnings.map((w) => element('li', {}, w)));
 }
 
+// origin returns the path that a document came from. The path of a file mostly
+// ends with the document's id and says no more.
+export function origin(source, id) {
+  return source?.uri && !`/${source.uri}`.endsWith(`/${id}`) ? source.uri : undefined;
+}
+
 // place says where in a document something stands.
 function place(item) {
   const parts = [];
@@ -21,12 +27,9 @@ function place(item) {
   if (headings.length) parts.push(headings.join(' › '));
   if (item.source.page) parts.push(`page ${integer(item.source.page)}`);
   parts.push(`characters ${integer(item.start)} to ${integer(item.end)}`);
-  const names = [];
-  if (item.title && item.title !== item.document_id) names.push(item.document_id);
-  // The path of a file mostly ends with the id and says no more.
-  if (item.source.uri && !`/${item.source.uri}`.endsWith(`/${item.document_id}`)) names.push(item.source.uri);
+  const from = [item.title && item.title !== item.document_id && item.document_id, origin(item.source, item.document_id)].filter(Boolean);
   return element('p', { class: 'meta source' },
-    element('b', {}, item.title || item.document_id), names.map((name) => ` · ${name}`), element('br'), parts.join(' · '));
+    element('b', {}, item.title || item.document_id), from.map((name) => ` · ${name}`), element('br'), parts.join(' · '));
 }
 
 const names = {
@@ -63,7 +66,7 @@ export function answerCard(answer, calibrated, open) {
     element('h3', { dir: 'auto' }, answer.text),
     element('div', { class: 'chance' },
       element('meter', { min: 0, max: 1, value: answer.probability, 'aria-hidden': 'true' }), element('span', {}, chance)),
-    element('p', { class: 'context', dir: 'auto' }, more.left, before, element('mark', {}, inside), after, more.right),
+    element('p', { class: 'context', dir: 'auto' }, more.left, tighten(before), element('mark', {}, tighten(inside)), tighten(after), more.right),
     place(answer),
     element('div', { class: 'foot' },
       element('button', { type: 'button', 'aria-label': `Open ${answer.title || answer.document_id} at the answer ${answer.text}`, click: () => open(answer) }, 'Open the document here'),
@@ -74,7 +77,7 @@ export function answerCard(answer, calibrated, open) {
 export function hitCard(hit, open) {
   return element('article', { class: 'card hit' },
     element('h3', { dir: 'auto' }, hit.title || hit.document_id),
-    element('p', { class: 'context', dir: 'auto' }, hit.text),
+    element('p', { class: 'context', dir: 'auto' }, tighten(hit.text)),
     place(hit),
     element('div', { class: 'foot' },
       element('button', { type: 'button', 'aria-label': `Open ${hit.title || hit.document_id} at this passage`, click: () => open(hit) }, 'Open the document here'),

@@ -28,3 +28,18 @@ export function head(text, units) {
   const high = text.charCodeAt(units - 1);
   return text.slice(0, units - (high >= 0xd800 && high <= 0xdbff ? 1 : 0));
 }
+
+// codePoints counts the characters of a string.
+export function codePoints(text) {
+  let n = text.length;
+  for (let i = 0; i < text.length - 1; i++) {
+    if (text.codePointAt(i) > 0xffff) {
+      n--;
+      i++;
+    }
+  }
+  return n;
+}
+
+// tighten leaves out blank lines, which take much room on a card.
+export const tighten = (text) => text.replace(/[ \t]*\n\s*\n/g, '\n');

@@ -1,7 +1,7 @@
 import { call, documentPath } from './api.js';
 import { byID, element, integer } from './dom.js';
-import { problemCard } from './results.js';
-import { cut, head, tail } from './text.js';
+import { origin, problemCard } from './results.js';
+import { codePoints, cut, head, tail } from './text.js';
 
 // around is how much text on each side of a place is shown of a huge document.
 const around = 300_000;
@@ -26,7 +26,7 @@ export async function openDocument(index, id, range) {
     return;
   }
   byID('viewer-title').textContent = found.title || found.id;
-  byID('viewer-meta').textContent = [found.id, found.source?.uri !== found.id && found.source?.uri, `${integer(found.text.length)} characters`].filter(Boolean).join(' · ');
+  byID('viewer-meta').textContent = [found.id, origin(found.source, found.id), `${integer(codePoints(found.text))} characters`].filter(Boolean).join(' · ');
   const [before, inside, after] = cut(found.text, range?.start ?? 0, range?.end ?? 0);
   if (range && inside !== range.text) {
     note.textContent = 'The document has changed since; ask again to find the place.';
