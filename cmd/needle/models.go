@@ -18,13 +18,13 @@ import (
 func (a *app) modelsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "models",
-		Short: "List, inspect, check and compare model bundles",
+		Short: "List, inspect, pull, check and compare model bundles",
 		Long: `A bundle is a language model with its tokenizer and prediction heads: a known
 name such as builtin, a directory with needle.json, or a directory in the
 Hugging Face layout (config.json, tokenizer.json and model.onnx or
 onnx/model*.onnx). reader.bundle in the configuration names the one that reads.`,
 	}
-	cmd.AddCommand(a.modelsListCommand(), a.modelsInspectCommand(), a.modelsVerifyCommand(), a.modelsCompareCommand())
+	cmd.AddCommand(a.modelsListCommand(), a.modelsInspectCommand(), a.modelsPullCommand(), a.modelsVerifyCommand(), a.modelsCompareCommand())
 	return cmd
 }
 

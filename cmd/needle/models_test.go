@@ -2,11 +2,15 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -279,6 +283,58 @@ func TestModelsCompare(t *testing.T) {
 		if _, err := needle(t, append([]string{"models", "compare"}, args...)...); err == nil {
 			t.Errorf("compare %v is accepted", args)
 		}
+	}
+}
+
+// TestModelsPull: a bundle of ours comes from a hub and can be used at once.
+func TestModelsPull(t *testing.T) {
+	needRuntime(t)
+	const commit = "0123456789abcdef0123456789abcdef01234567"
+	type lfs struct {
+		SHA256 string `json:"sha256"`
+		Size   int64  `json:"size"`
+	}
+	type sibling struct {
+		Name string `json:"rfilename"`
+		LFS  lfs    `json:"lfs"`
+	}
+	listing := struct {
+		Commit string    `json:"sha"`
+		Files  []sibling `json:"siblings"`
+	}{Commit: commit}
+	entries, err := fs.ReadDir(builtin.Files(), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		data := builtinFile(t, e.Name())
+		listing.Files = append(listing.Files, sibling{e.Name(), lfs{fmt.Sprintf("%x", sha256.Sum256(data)), int64(len(data))}})
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/models/me/mini/revision/v1", func(w http.ResponseWriter, _ *http.Request) {
+		if err := json.NewEncoder(w).Encode(listing); err != nil {
+			t.Error(err)
+		}
+	})
+	mux.Handle("GET /me/mini/resolve/"+commit+"/", http.StripPrefix("/me/mini/resolve/"+commit, http.FileServerFS(builtin.Files())))
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	dir := filepath.Join(t.TempDir(), "mini")
+	out := mustNeedle(t, "models", "pull", "me/mini", "--hub", server.URL, "--revision", "v1", "--dir", dir)
+	if !strings.Contains(out, "0123456789ab") {
+		t.Errorf("pull says %q", out)
+	}
+	server.Close()
+	if out := mustNeedle(t, "models", "pull", "me/mini", "--revision", "v1", "--dir", dir, "--offline", "--json"); !strings.Contains(out, `"fetched": 0`) {
+		t.Errorf("pull --offline says %q", out)
+	}
+	if out := mustNeedle(t, "models", "verify", dir); strings.Contains(out, "fault") || !strings.Contains(out, "minilm-span") {
+		t.Errorf("verify says %q", out)
+	}
+	t.Setenv("HF_ENDPOINT", "")
+	if _, err := needle(t, "models", "pull", "me/mini", "--dir", dir); err == nil || !strings.Contains(err.Error(), "--hub") {
+		t.Errorf("without a hub: %v", err)
 	}
 }
 
