@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -194,16 +195,35 @@ func TestModelsVerifyHuggingFace(t *testing.T) {
 	}
 }
 
+// strangeVocabulary is a model whose tokenizer gives an id beyond those of the
+// graph.
+func strangeVocabulary(t *testing.T) string {
+	t.Helper()
+	dir := hubDirectory(t, `"architectures": ["BertForQuestionAnswering"]`, "model_int8.onnx", spanGraph(t))
+	vocabulary := regexp.MustCompile(`"\[PAD\]": ?0,`)
+	plain := builtinFile(t, "tokenizer.json")
+	if !vocabulary.Match(plain) {
+		t.Fatal("the embedded tokenizer has no [PAD] with id 0")
+	}
+	write(t, dir, "tokenizer.json", vocabulary.ReplaceAllString(string(plain), `"[PAD]": 0, "needleneedle": 40000,`))
+	return dir
+}
+
+// TestVocabularyAtOpen: what would fail at some question fails before the first.
+func TestVocabularyAtOpen(t *testing.T) {
+	needRuntime(t)
+	config := write(t, t.TempDir(), "needle.yaml", "reader:\n  bundle: "+strangeVocabulary(t)+"\n")
+	data := t.TempDir()
+	_, err := needle(t, "ask", "Who?", "--data", data, "--config", config)
+	if !errors.Is(err, models.ErrInvalidBundle) || !strings.Contains(err.Error(), "tokenizer.json has ids up to 40000") {
+		t.Errorf("got %v, want ErrInvalidBundle that names tokenizer.json", err)
+	}
+}
+
 func TestModelsVerifyFaults(t *testing.T) {
 	needRuntime(t)
 	const qa = `"architectures": ["BertForQuestionAnswering"]`
-	vocabulary := hubDirectory(t, qa, "model_int8.onnx", spanGraph(t))
-	grown := bytes.Replace(builtinFile(t, "tokenizer.json"), []byte(`"[PAD]":0`), []byte(`"[PAD]":0,"needleneedle":40000`), 1)
-	if len(grown) == len(builtinFile(t, "tokenizer.json")) {
-		grown = bytes.Replace(grown, []byte(`"[PAD]": 0`), []byte(`"[PAD]": 0, "needleneedle": 40000`), 1)
-	}
-	write(t, vocabulary, "tokenizer.json", string(grown))
-
+	vocabulary := strangeVocabulary(t)
 	damaged := t.TempDir()
 	if err := os.CopyFS(damaged, builtin.Files()); err != nil {
 		t.Fatal(err)
