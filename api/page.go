@@ -11,7 +11,7 @@ import (
 // pagePolicy lets the page load its own files and call its own server, and
 // nothing else.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
 // page serves one file of the web page.
 func (s *Server) page(file web.File) handler {
