@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/format/gitignore"
 )
 
 // A Found is what [Walk] came upon: a file, or a fault in its place.
@@ -23,6 +25,10 @@ type WalkOptions struct {
 	// Exclude names directories that are not entered, such as the one that
 	// holds the index.
 	Exclude []string
+	// IgnoreFile is the name of files that list what is not taken, in the syntax
+	// of gitignore; each holds for its own directory and those below. Empty
+	// means that there are none. See [IgnoreFile].
+	IgnoreFile string
 }
 
 // Walk finds the files under the given paths, in the order of the paths and
@@ -56,14 +62,14 @@ func Walk(paths []string, options WalkOptions) iter.Seq[Found] {
 				continue
 			}
 			seen[real] = true
-			if !walkGiven(given, real, exclude, yield) {
+			if !walkGiven(given, real, options.IgnoreFile, exclude, yield) {
 				return
 			}
 		}
 	}
 }
 
-func walkGiven(given, real string, exclude map[string]bool, yield func(Found) bool) bool {
+func walkGiven(given, real, ignoreFile string, exclude map[string]bool, yield func(Found) bool) bool {
 	info, err := os.Stat(real)
 	if err != nil {
 		return yield(failed(given, err))
@@ -82,11 +88,11 @@ func walkGiven(given, real string, exclude map[string]bool, yield func(Found) bo
 		file.Given = true
 		return yield(Found{File: file})
 	}
-	w := &walker{root: real, shown: absolute, source: name, exclude: exclude, entered: map[string]bool{}, yield: yield}
+	w := &walker{root: real, shown: absolute, source: name, ignoreFile: ignoreFile, exclude: exclude, entered: map[string]bool{}, yield: yield}
 	if name == string(filepath.Separator) {
 		w.source = ""
 	}
-	return w.directory(".", ".")
+	return w.directory(".", ".", nil)
 }
 
 // realPath returns the absolute path without symbolic links.
@@ -102,6 +108,7 @@ func realPath(p string) (string, error) {
 // logical one is what ids are made of, the real one is free of links.
 type walker struct {
 	root, shown, source string
+	ignoreFile          string
 	exclude             map[string]bool
 	entered             map[string]bool // real paths of directories entered through links
 	yield               func(Found) bool
@@ -113,9 +120,16 @@ func (w *walker) skip(logical, format string, args ...any) bool {
 	return w.yield(Found{Fault: &Fault{Path: w.show(logical), Skipped: true, Reason: fmt.Sprintf(format, args...)}})
 }
 
-func (w *walker) directory(logical, real string) bool {
+func (w *walker) directory(logical, real string, patterns []gitignore.Pattern) bool {
 	if w.exclude[filepath.Join(w.root, real)] {
 		return w.skip(logical, "this directory holds Needle's own data")
+	}
+	if w.ignoreFile != "" {
+		var err error
+		if patterns, err = readIgnore(w.root, real, logical, w.ignoreFile, patterns); err != nil {
+			// Taking what was to be left out would be worse than taking nothing.
+			return w.yield(failed(w.show(logical), fmt.Errorf("%s cannot be read, so nothing here is taken: %w", w.ignoreFile, err)))
+		}
 	}
 	entries, err := os.ReadDir(filepath.Join(w.root, real))
 	if err != nil && !w.yield(failed(w.show(logical), err)) {
@@ -124,22 +138,25 @@ func (w *walker) directory(logical, real string) bool {
 	// What could be read before the error is still taken.
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	for _, entry := range entries {
-		if !w.entry(filepath.Join(logical, entry.Name()), filepath.Join(real, entry.Name()), entry) {
+		if !w.entry(filepath.Join(logical, entry.Name()), filepath.Join(real, entry.Name()), entry, patterns) {
 			return false
 		}
 	}
 	return true
 }
 
-func (w *walker) entry(logical, real string, entry fs.DirEntry) bool {
+func (w *walker) entry(logical, real string, entry fs.DirEntry, patterns []gitignore.Pattern) bool {
 	if reason := ignored(entry.Name()); reason != "" {
 		return w.skip(logical, "%s", reason)
 	}
+	if matchesIgnore(patterns, logical, entry.IsDir()) {
+		return w.skip(logical, "%s leaves it out", w.ignoreFile)
+	}
 	switch {
 	case entry.IsDir():
-		return w.directory(logical, real)
+		return w.directory(logical, real, patterns)
 	case entry.Type()&fs.ModeSymlink != 0:
-		return w.link(logical, real)
+		return w.link(logical, real, patterns)
 	case !entry.Type().IsRegular():
 		return w.skip(logical, "it is not a regular file")
 	}
@@ -158,7 +175,7 @@ func (w *walker) file(logical, real string, info fs.FileInfo) bool {
 	return w.yield(Found{File: newFile(id, w.show(logical), info, func() (*os.File, error) { return os.OpenInRoot(root, real) })})
 }
 
-func (w *walker) link(logical, real string) bool {
+func (w *walker) link(logical, real string, patterns []gitignore.Pattern) bool {
 	target, err := filepath.EvalSymlinks(filepath.Join(w.root, real))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -185,7 +202,7 @@ func (w *walker) link(logical, real string) bool {
 		return w.skip(logical, "it is a symbolic link to a directory that was taken already")
 	}
 	w.entered[inside] = true
-	return w.directory(logical, inside)
+	return w.directory(logical, inside, patterns)
 }
 
 // ignored says why a name is never taken, or "".

@@ -41,6 +41,6 @@ func (c *Config) Ingester() (*ingest.Ingester, error) {
 func (c *Config) newIngester(splitter *ingest.Splitter) (*ingest.Ingester, error) {
 	return ingest.New(splitter, c.registry.processors, ingest.Options{
 		MaxDocumentBytes: int64(c.Limits.MaxDocumentBytes),
-		Walk:             ingest.WalkOptions{Exclude: []string{c.Data}},
+		Walk:             ingest.WalkOptions{Exclude: []string{c.Data}, IgnoreFile: ingest.IgnoreFile},
 	})
 }

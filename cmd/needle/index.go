@@ -18,7 +18,7 @@ import (
 
 func (a *app) indexCommand() *cobra.Command {
 	index := &cobra.Command{Use: "index", Short: "Add, remove and look after documents"}
-	index.AddCommand(a.indexAddCommand(), a.indexRemoveCommand(), a.indexListCommand(), a.indexStatsCommand(), a.indexVerifyCommand(), a.indexDropCommand())
+	index.AddCommand(a.indexAddCommand(), a.indexSyncCommand(), a.indexRemoveCommand(), a.indexListCommand(), a.indexStatsCommand(), a.indexVerifyCommand(), a.indexDropCommand())
 	return index
 }
 
@@ -126,6 +126,12 @@ func (t *serverTarget) Upsert(ctx context.Context, entries []retriever.Entry) er
 }
 
 func printIngestReport(w io.Writer, r ingest.Report) {
+	printFaults(w, r)
+	fmt.Fprintf(w, "%d added, %d updated, %d unchanged, %d skipped, %d not taken; %d passages written in %s\n",
+		r.Added, r.Updated, r.Unchanged, r.Skipped, r.Failed, r.Passages, elapsed(r.Duration))
+}
+
+func printFaults(w io.Writer, r ingest.Report) {
 	for _, f := range r.Faults {
 		kind := "not taken"
 		if f.Skipped {
@@ -136,8 +142,6 @@ func printIngestReport(w io.Writer, r ingest.Report) {
 	if r.FaultsOmitted > 0 {
 		fmt.Fprintf(w, "... and %d more\n", r.FaultsOmitted)
 	}
-	fmt.Fprintf(w, "%d added, %d updated, %d unchanged, %d skipped, %d not taken; %d passages written in %s\n",
-		r.Added, r.Updated, r.Unchanged, r.Skipped, r.Failed, r.Passages, elapsed(r.Duration))
 }
 
 func (a *app) indexRemoveCommand() *cobra.Command {
@@ -218,11 +222,16 @@ func (a *app) indexStatsCommand() *cobra.Command {
 			if err != nil {
 				return missingIndex(err)
 			}
+			sources, err := a.sources(service, s.Name)
+			if err != nil {
+				return err
+			}
 			if a.json {
-				return printJSON(cmd.OutOrStdout(), s)
+				return printJSON(cmd.OutOrStdout(), statistics{s, sources})
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "index %s: %d documents, %d passages of %.1f terms on average, generation %d, %.1f MB, analyzer %s, k1 %g, b %g\n",
 				s.Name, s.Documents, s.Passages, s.AverageLength, s.Generation, float64(s.Bytes)/1e6, s.Analyzer, s.K1, s.B)
+			printSources(cmd.OutOrStdout(), sources)
 			return nil
 		}),
 	}

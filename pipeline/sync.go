@@ -1,0 +1,124 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/needle-search/needle/ingest"
+	"github.com/needle-search/needle/retriever"
+)
+
+// SyncOptions drive [Pipeline.Sync].
+type SyncOptions struct {
+	// Index is the name of the index, the configured one if it is empty.
+	Index string
+	// AllowDeletes and DryRun are those of [ingest.SyncOptions].
+	AllowDeletes bool
+	DryRun       bool
+	Events       ingest.Events
+}
+
+// Sync makes an index match directories of this machine and records when each
+// was last seen, changed and failed; see [ingest.Ingester.Sync] for what is
+// deleted and for the errors, and [ReadSources] for the record. Calls for one
+// index must come one after the other.
+func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncOptions) (ingest.SyncReport, error) {
+	index := cmp.Or(options.Index, p.config.Index)
+	splitter, err := p.splitter()
+	if err != nil {
+		return ingest.SyncReport{}, err
+	}
+	ingester, err := p.config.newIngester(splitter)
+	if err != nil {
+		return ingest.SyncReport{}, err
+	}
+	known, err := ReadSources(p.config.Data, index)
+	if err != nil {
+		return ingest.SyncReport{}, err
+	}
+	sources, err := known.place(directories)
+	if err != nil {
+		return ingest.SyncReport{}, err
+	}
+	var target ingest.SyncTarget
+	if options.DryRun {
+		// A dry run must not even create the index.
+		if target, err = p.index(ctx, index); errors.Is(err, retriever.ErrIndexNotFound) {
+			target, err = emptyTarget{}, nil
+		}
+	} else {
+		target, err = p.indexOrCreate(ctx, index)
+	}
+	if err != nil {
+		return ingest.SyncReport{}, err
+	}
+	started := time.Now()
+	if !options.DryRun {
+		for _, s := range sources {
+			known.start(s.Path, started)
+		}
+		if err := known.write(p.config.Data, index); err != nil {
+			return ingest.SyncReport{}, err
+		}
+	}
+	report, err := ingester.Sync(ctx, target, sources, ingest.SyncOptions{
+		AllowDeletes: options.AllowDeletes, DryRun: options.DryRun, Events: options.Events,
+	})
+	if !options.DryRun {
+		for _, s := range report.Sources {
+			known.end(s, time.Now())
+		}
+		err = errors.Join(err, known.write(p.config.Data, index))
+	}
+	return report, err
+}
+
+// place tells where the directories were when they were last synced, and
+// refuses those that would mix with other sources of the index.
+func (s Sources) place(directories []string) ([]ingest.Source, error) {
+	var sources []ingest.Source
+	for _, dir := range directories {
+		path, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, fmt.Errorf("sync: %w", err)
+		}
+		source := ingest.Source{Path: path}
+		for _, known := range s {
+			switch {
+			case known.Path == path:
+			case known.Name == filepath.Base(path):
+				if _, err := os.Stat(known.Path); !errors.Is(err, fs.ErrNotExist) {
+					return nil, fmt.Errorf("sync %s: %w: its documents would have the same ids as those of %s; rename one of the directories or use two indexes", path, ingest.ErrSourceName, known.Path)
+				}
+				source.Former = known.Path
+			case within(path, known.Path), within(known.Path, path):
+				return nil, fmt.Errorf("sync %s: %w: it overlaps with %s, which this index follows already", path, ingest.ErrSourceName, known.Path)
+			}
+		}
+		sources = append(sources, source)
+	}
+	return sources, nil
+}
+
+func within(path, directory string) bool {
+	return strings.HasPrefix(path, strings.TrimSuffix(directory, string(filepath.Separator))+string(filepath.Separator))
+}
+
+// emptyTarget is an index that is not there.
+type emptyTarget struct{}
+
+func (emptyTarget) Upsert(context.Context, []retriever.Entry) error { return nil }
+func (emptyTarget) Delete(context.Context, []string) (int, error)   { return 0, nil }
+func (emptyTarget) List(context.Context, string, int) ([]retriever.DocumentInfo, error) {
+	return nil, nil
+}
+func (emptyTarget) Infos(context.Context, []string) (map[string]retriever.DocumentInfo, error) {
+	return nil, nil
+}
