@@ -11,7 +11,8 @@
 # as root, so root runs it as a user of its own, made on first use.
 #
 #     NEEDLE_ES_DIR    where everything is put; default: needle-elasticsearch
-#                      in the folder for temporary files
+#                      in the folder for temporary files. The folders above
+#                      it must be open to the server's user
 #     NEEDLE_ES_HEAP   size of the Java heap; default: 512m
 #     ES_JAVA_HOME     the Java to run with; default: the one on the PATH
 set -euo pipefail
@@ -61,6 +62,7 @@ start() {
     mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:get -Dartifact="$artifact" -Dtransitive=false >&2
     mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dartifact="$artifact" -DoutputDirectory="$dir" >&2
     unzip -q -o "$dir/elasticsearch-$version.zip" -d "$dir"
+    rm "$dir/elasticsearch-$version.zip"
   fi
   # Every start is a fresh server: what a run before left behind is no concern
   # of this one.

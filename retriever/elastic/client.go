@@ -85,8 +85,6 @@ func newClient(c Config) (*client, error) {
 type request struct {
 	method, path string
 	body         any // nil, []byte or what can be encoded
-	// patience, if set, replaces the client's bound of one attempt.
-	patience time.Duration
 }
 
 // do sends a request, tries again as configured, and decodes the answer into
@@ -143,11 +141,7 @@ func (c *client) pause(ctx context.Context, attempt int, asked time.Duration) er
 
 // once is one attempt. It returns how long the server asked to wait.
 func (c *client) once(ctx context.Context, r request, body []byte, contentType string) ([]byte, time.Duration, error) {
-	patience := c.timeout
-	if r.patience > 0 {
-		patience = r.patience
-	}
-	attempt, cancel := context.WithTimeout(ctx, patience)
+	attempt, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var reader io.Reader
 	if body != nil {
@@ -173,7 +167,7 @@ func (c *client) once(ctx context.Context, r request, body []byte, contentType s
 			return nil, 0, ctx.Err()
 		}
 		if attempt.Err() != nil {
-			err = fmt.Errorf("no answer within %v", patience)
+			err = fmt.Errorf("no answer within %v", c.timeout)
 		}
 		// The cause is not wrapped: a deadline of one attempt is not the
 		// caller's.
@@ -284,7 +278,7 @@ func (e *serverError) Is(target error) bool {
 	return false
 }
 
-// errConflict says that a document on the server changed meanwhile.
+// isConflict reports whether a document on the server changed meanwhile.
 func isConflict(err error) bool {
 	var e *serverError
 	return errors.As(err, &e) && e.kind == "version_conflict_engine_exception"
