@@ -32,7 +32,6 @@ var rules = []rule{
 	{"models", nil, "the vocabulary of reading is what everything shares, so it depends on nothing"},
 	{"models/tokenizer", []string{"models"}, "a tokenizer works without a language model"},
 	{"models/heads/...", []string{"models", "models/heads/..."}, "heads read tensors by value, whatever made them"},
-	{"models/hub", []string{"models"}, "fetching files needs nothing that runs them"},
 	{"models/infer", []string{"models"}, "the gate runs any language model"},
 	{"models/hub", []string{"models"}, "pulling a bundle needs no runtime"},
 	{"models/builtin", []string{"models"}, "the embedded bundle is files only"},
