@@ -242,7 +242,10 @@ func (p *Pipeline) DropIndex(ctx context.Context, index string) error {
 			return err
 		}
 	}
-	return p.backend.Drop(ctx, index)
+	if err := p.backend.Drop(ctx, index); err != nil {
+		return err
+	}
+	return removeSources(p.config.Data, index)
 }
 
 // Verify reads everything that an index stores and reports what is wrong; see

@@ -125,6 +125,14 @@ func (s Sources) write(data, index string) (err error) {
 	return syncDirectory(filepath.Dir(path))
 }
 
+// removeSources forgets the sources of an index that was dropped.
+func removeSources(data, index string) error {
+	if err := os.Remove(sourcesPath(data, index)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("sources: %w", err)
+	}
+	return nil
+}
+
 // syncDirectory makes a rename last. Systems that cannot sync a directory do
 // so by themselves.
 func syncDirectory(path string) error {
