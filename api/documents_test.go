@@ -136,12 +136,12 @@ func TestRequestReachesTheService(t *testing.T) {
 	}
 	got.Filter = nil
 	want := pipeline.Request{Question: "q", Index: "default", TopK: 4, Budget: 250 * time.Millisecond, OffsetUnit: "byte",
-		IncludeRejected: true, Explain: true, Access: pipeline.FullAccess}
+		IncludeRejected: true, Explain: true, Access: pipeline.FullAccess()}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	h.do("POST", "/v1/search", `{"query":"q","top_k":7}`)
-	if got, want := h.service.searches[0], (pipeline.SearchRequest{Query: "q", TopK: 7, Access: pipeline.FullAccess}); !reflect.DeepEqual(got, want) {
+	if got, want := h.service.searches[0], (pipeline.SearchRequest{Query: "q", TopK: 7, Access: pipeline.FullAccess()}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

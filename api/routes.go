@@ -58,7 +58,7 @@ func (s *Server) routes(e *gin.Engine) {
 // access says what the caller of a request may see. There is no authentication
 // yet, so whoever reaches the server sees everything; keys change this place
 // and no other.
-func (s *Server) access(*gin.Context) pipeline.Access { return pipeline.FullAccess }
+func (s *Server) access(*gin.Context) pipeline.Access { return pipeline.FullAccess() }
 
 // A handler answers a request or returns why it could not.
 type handler func(c *gin.Context) error

@@ -18,7 +18,7 @@ func (p *Pipeline) Observe(ctx context.Context, question, goldDocument string, c
 	}
 	n := p.config.Ranker.TopK
 	// A few more, so that hiding passages still leaves the usual number.
-	found, err := p.retrieve(ctx, retrieval{text: question, topK: n + 8, access: FullAccess})
+	found, err := p.retrieve(ctx, retrieval{text: question, topK: n + 8, access: FullAccess()})
 	if err != nil {
 		return with, without, err
 	}

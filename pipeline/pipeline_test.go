@@ -74,7 +74,7 @@ func put(t testing.TB, p *pipeline.Pipeline, documents ...retriever.Document) {
 
 func ask(t testing.TB, p *pipeline.Pipeline, request pipeline.Request) *pipeline.Result {
 	t.Helper()
-	request.Access = pipeline.FullAccess
+	request.Access = pipeline.FullAccess()
 	result, err := p.Ask(context.Background(), request)
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +225,7 @@ func TestAccess(t *testing.T) {
 		{"no groups", pipeline.Access{}, false},
 		{"another group", pipeline.Access{Groups: []string{"sales"}}, false},
 		{"the group", pipeline.Access{Groups: []string{"sales", "board"}}, true},
-		{"everything", pipeline.FullAccess, true},
+		{"everything", pipeline.FullAccess(), true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

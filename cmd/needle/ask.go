@@ -18,7 +18,7 @@ import (
 )
 
 func (a *app) askCommand() *cobra.Command {
-	request := pipeline.Request{Access: pipeline.FullAccess}
+	request := pipeline.Request{Access: pipeline.FullAccess()}
 	var filter string
 	cmd := &cobra.Command{
 		Use:     `ask "QUESTION"`,
@@ -58,7 +58,7 @@ func (a *app) askCommand() *cobra.Command {
 }
 
 func (a *app) searchCommand() *cobra.Command {
-	request := pipeline.SearchRequest{Access: pipeline.FullAccess}
+	request := pipeline.SearchRequest{Access: pipeline.FullAccess()}
 	var filter string
 	cmd := &cobra.Command{
 		Use:   `search "QUERY"`,

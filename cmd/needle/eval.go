@@ -125,7 +125,7 @@ func (a *app) evalRetriever(ctx context.Context, c *collection, questions []eval
 }
 
 func rankDocuments(ctx context.Context, p *pipeline.Pipeline, text string) ([]string, error) {
-	result, err := p.Search(ctx, pipeline.SearchRequest{Query: text, TopK: retrievalDepth, Access: pipeline.FullAccess})
+	result, err := p.Search(ctx, pipeline.SearchRequest{Query: text, TopK: retrievalDepth, Access: pipeline.FullAccess()})
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +213,7 @@ func (a *app) evalEndToEnd(ctx context.Context, c *collection, questions []eval.
 	predicted := make([]eval.Prediction, len(questions))
 	probabilities := make([]float64, len(questions))
 	err = each(ctx, "asking", questions, func(ctx context.Context, i int, q eval.Question) error {
-		result, err := p.Ask(ctx, pipeline.Request{Question: q.Text, TopK: 1, IncludeRejected: true, Access: pipeline.FullAccess})
+		result, err := p.Ask(ctx, pipeline.Request{Question: q.Text, TopK: 1, IncludeRejected: true, Access: pipeline.FullAccess()})
 		if err != nil {
 			return err
 		}

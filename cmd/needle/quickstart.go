@@ -57,7 +57,7 @@ func (a *app) quickstart(cmd *cobra.Command, dir string) error {
 	}
 	fmt.Fprintln(out, "3. Ask")
 	for _, question := range questions[:quickstartQuestions] {
-		result, err := service.Ask(ctx, pipeline.Request{Question: question, Index: a.indexName, TopK: 1, Access: pipeline.FullAccess})
+		result, err := service.Ask(ctx, pipeline.Request{Question: question, Index: a.indexName, TopK: 1, Access: pipeline.FullAccess()})
 		if err != nil {
 			return err
 		}
