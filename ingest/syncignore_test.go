@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/needle-search/needle/ingest"
+	"github.com/needle-search/needle/internal/testenv"
 )
 
 // TestIgnoreAsGit compares the ignore file with what git itself leaves out.
@@ -60,7 +61,7 @@ func TestIgnoreAsGit(t *testing.T) {
 				var out, fault bytes.Buffer
 				cmd.Stdout, cmd.Stderr = &out, &fault
 				if err := cmd.Run(); errors.Is(err, exec.ErrNotFound) {
-					t.Skip("git is missing")
+					testenv.Missing(t, false, "git is missing")
 				} else if err != nil {
 					t.Fatalf("git %v: %v: %s", args, err, &fault)
 				}

@@ -4,8 +4,8 @@
 // is scorch, the index engine of Bleve 2; text analysis (tokens, stop words,
 // stems) is Bleve's too. The scoring is not: Bleve's own "bm25" model takes the
 // square root of the term frequency, applies the inverse document frequency
-// twice and averages a length that is none, so this package scores through its
-// own query on the index reader.
+// twice and averages a length that is none, so this package scores by
+// itself, on the engine's snapshot.
 //
 //	backend, err := bleve.New(bleve.DefaultConfig(), "needle-data/indexes")
 //	index, err := backend.Create(ctx, "default")
