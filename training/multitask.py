@@ -1,11 +1,15 @@
 """One encoder with a span head and a relevance head, and their common loss."""
 
 import contextlib
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForQuestionAnswering
 
 import data
+
+RELEVANCE = "relevance.safetensors"  # the second head, beside the checkpoint's own files
 
 
 class Model(torch.nn.Module):
@@ -20,10 +24,14 @@ class Model(torch.nn.Module):
 
     @classmethod
     def load(cls, directory, dropout):
-        """Load a checkpoint; a plain encoder gets a new span head."""
+        """Load a checkpoint; a plain encoder gets new heads, one without relevance.safetensors a new relevance head."""
         settings = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
         reader = AutoModelForQuestionAnswering.from_pretrained(directory, dtype=torch.float32, **settings)
-        return cls(reader)
+        model = cls(reader)
+        head = Path(directory) / RELEVANCE
+        if head.exists():
+            model.relevance.load_state_dict(load_file(head))
+        return model
 
     def forward(self, ids, mask, types):
         inputs = {"input_ids": ids, "attention_mask": mask}

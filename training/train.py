@@ -41,6 +41,7 @@ import squad
 DEFAULTS = {
     "files": ["data/squadshifts/new_wiki.json", "data/squadshifts/amazon_reviews.json", "data/squadshifts/reddit.json"],
     "seed": 1,
+    "split_seed": 1,
     "held_out": 1200,
     "eval_questions": 120,
     "steps": 1000,
@@ -129,7 +130,7 @@ class Run:
         self.tokenizer.backend_tokenizer.no_truncation()
         self.model = multitask.Model.load(init, config["dropout"]).train()
         self.corpus = data.Corpus([squad.shared() / name for name in config["files"]])
-        training, self.held = data.split(self.corpus, config["held_out"], config["seed"])
+        training, self.held = data.split(self.corpus, config["held_out"], config["split_seed"])
         self.sampler = data.Sampler(self.corpus, training, self.tokenizer, config)
         self.optimizer = torch.optim.AdamW(multitask.parameter_groups(self.model, config), fused=True)
         self.average = multitask.Average(self.model, config["ema"])
@@ -219,7 +220,7 @@ class Run:
             self.model.reader.save_pretrained(target, state_dict=half)
             save_file(
                 {"weight": self.model.relevance.weight.detach().clone(), "bias": self.model.relevance.bias.detach().clone()},
-                target / "relevance.safetensors",
+                target / multitask.RELEVANCE,
             )
         self.tokenizer.save_pretrained(target)
         # The library names the type of the model in memory, not of the file.
@@ -324,7 +325,7 @@ def main(arguments=None):
             return 143
         log.write(run.step, **run.evaluate())
         target = run.export()
-        log.artifacts([run.out / CONFIG, run.out / METRICS, target / "relevance.safetensors", target / "model.safetensors"])
+        log.artifacts([run.out / CONFIG, run.out / METRICS, target / multitask.RELEVANCE, target / "model.safetensors"])
     finally:
         log.close()
     return 0
