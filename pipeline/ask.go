@@ -55,10 +55,14 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (*Result, error) {
 	if request.Budget < 0 {
 		return nil, fmt.Errorf("%w: budget: %v; allowed is 0 (none) or more", ErrInvalidRequest, request.Budget)
 	}
-	if err := p.checkQuestion(request.Question); err != nil {
+	m, release, err := p.slot.lease()
+	if err != nil {
 		return nil, err
 	}
-	m := p.model
+	defer release()
+	if err := p.checkQuestion(m, request.Question); err != nil {
+		return nil, err
+	}
 	ctx, cancel := p.withTimeout(ctx)
 	defer cancel()
 	found, err := p.retrieve(ctx, retrieval{
@@ -95,7 +99,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (*Result, error) {
 	reading, err := m.reader.Read(ctx, request.Question, passages, options)
 	switch {
 	case err == nil:
-		p.fillAnswers(result, request, hits, passages, reading)
+		p.fillAnswers(m, result, request, hits, passages, reading)
 	case ctx.Err() != nil || errors.Is(err, models.ErrOverloaded) || errors.Is(err, models.ErrModelClosed) || errors.Is(err, models.ErrQuestionTooLong):
 		return nil, p.cause(ctx, err)
 	default:
@@ -128,9 +132,9 @@ func (p *Pipeline) cause(ctx context.Context, err error) error {
 }
 
 // fillAnswers fuses the scores, decides and writes the answers.
-func (p *Pipeline) fillAnswers(result *Result, request Request, hits []retriever.Hit, passages []retriever.Passage, reading reader.Reading) {
+func (p *Pipeline) fillAnswers(m *loadedModel, result *Result, request Request, hits []retriever.Hit, passages []retriever.Passage, reading reader.Reading) {
 	decode := time.Now()
-	profile := p.model.profile
+	profile := m.profile
 	bestBM25 := 0.0
 	for _, h := range hits {
 		bestBM25 = max(bestBM25, h.Scores.BM25)

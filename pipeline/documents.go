@@ -10,9 +10,12 @@ import (
 	"github.com/needle-search/needle/retriever"
 )
 
-// splitter returns what cuts documents into passages. The tokenizer is opened
-// on first use when there is no reader.
+// splitter returns what cuts documents into passages that fit the reader. The
+// tokenizer is opened on first use when there is no reader.
 func (p *Pipeline) splitter() (*ingest.Splitter, error) {
+	if m := p.slot.peek(); m != nil {
+		return p.splitterFor(m)
+	}
 	p.tokenizerOnce.Do(func() {
 		bundle, err := p.config.registry.OpenBundle(p.config.Reader.Bundle)
 		if err != nil {
@@ -25,6 +28,11 @@ func (p *Pipeline) splitter() (*ingest.Splitter, error) {
 		return nil, p.tokenizerErr
 	}
 	return ingest.NewSplitter(p.config.Split, p.tokenizer)
+}
+
+// splitterFor is splitter for the passages of one request.
+func (p *Pipeline) splitterFor(m *loadedModel) (*ingest.Splitter, error) {
+	return ingest.NewSplitter(p.config.Split, m.reader.Tokenizer())
 }
 
 // Put adds or replaces documents; see [Service]. Documents whose content hash

@@ -30,9 +30,10 @@ type Pipeline struct {
 	indexes map[string]retriever.Index
 	closed  bool
 
-	// model is nil when the pipeline was opened without a reader.
-	model *loadedModel
-	// tokenizer counts tokens for splitting; the reader's, or nil when it is
+	// slot holds the model; it is empty when the pipeline was opened without a
+	// reader.
+	slot modelSlot
+	// tokenizer counts tokens for splitting where there is no reader; it is
 	// opened on first use.
 	tokenizerOnce sync.Once
 	tokenizer     models.Tokenizer
@@ -57,6 +58,8 @@ type loadedModel struct {
 	ref        ModelRef
 	profile    Profile
 	calibrated bool
+	// users are the requests that work with the model; see modelSlot.
+	users sync.WaitGroup
 }
 
 // An Option changes how [Open] opens.
@@ -93,9 +96,12 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 	p := &Pipeline{config: config, logger: opts.logger, indexes: make(map[string]retriever.Index)}
 	group, ctx := errgroup.WithContext(ctx)
 	if !opts.withoutReader {
-		group.Go(func() (err error) {
-			p.model, err = openModel(ctx, config, opts.logger)
-			return err
+		group.Go(func() error {
+			m, err := openModel(ctx, config, opts.logger)
+			if err != nil {
+				return err
+			}
+			return p.slot.swap(m)
 		})
 	}
 	group.Go(func() (err error) {
@@ -112,9 +118,6 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 	})
 	if err := group.Wait(); err != nil {
 		return nil, errors.Join(err, p.Close())
-	}
-	if p.model != nil {
-		p.tokenizerOnce.Do(func() { p.tokenizer = p.model.reader.Tokenizer() })
 	}
 	return p, nil
 }
@@ -213,10 +216,10 @@ func (p *Pipeline) Config() *Config { return p.config }
 
 // Model names the bundle that answers; it is zero without a reader.
 func (p *Pipeline) Model() ModelRef {
-	if p.model == nil {
-		return ModelRef{}
+	if m := p.slot.peek(); m != nil {
+		return m.ref
 	}
-	return p.model.ref
+	return ModelRef{}
 }
 
 // index returns an open index; an empty name means the configured one.
@@ -257,16 +260,12 @@ func (p *Pipeline) indexOrCreate(ctx context.Context, name string) (retriever.In
 // is closed, has no reader, or the model cannot be run. It reads a short text,
 // so the first call warms the model up.
 func (p *Pipeline) Ready(ctx context.Context) error {
-	p.mu.Lock()
-	closed := p.closed
-	p.mu.Unlock()
-	switch {
-	case closed:
-		return ErrClosed
-	case p.model == nil:
-		return ErrNoReader
+	m, release, err := p.slot.lease()
+	if err != nil {
+		return err
 	}
-	_, err := p.model.reader.Read(ctx, "ready?", []retriever.Passage{{DocumentID: "ready", Text: "Yes, ready.", End: 11}}, reader.Options{})
+	defer release()
+	_, err = m.reader.Read(ctx, "ready?", []retriever.Passage{{DocumentID: "ready", Text: "Yes, ready.", End: 11}}, reader.Options{})
 	return err
 }
 
@@ -279,10 +278,7 @@ func (p *Pipeline) Close() error {
 		indexes := p.indexes
 		p.indexes = nil
 		p.mu.Unlock()
-		var faults []error
-		if p.model != nil {
-			faults = append(faults, p.model.close())
-		}
+		faults := []error{p.slot.close()}
 		for _, index := range indexes {
 			faults = append(faults, index.Close())
 		}

@@ -66,16 +66,20 @@ func (p *Pipeline) Read(ctx context.Context, request ReadRequest) (*Result, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := p.checkQuestion(request.Question); err != nil {
+	m, release, err := p.slot.lease()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if err := p.checkQuestion(m, request.Question); err != nil {
 		return nil, err
 	}
 	ctx, cancel := p.withTimeout(ctx)
 	defer cancel()
-	hits, total, err := p.splitAll(ctx, documents)
+	hits, total, err := p.splitAll(ctx, m, documents)
 	if err != nil {
 		return nil, err
 	}
-	m := p.model
 	result := &Result{
 		Question:  request.Question,
 		Answers:   []Answer{},
@@ -93,7 +97,7 @@ func (p *Pipeline) Read(ctx context.Context, request ReadRequest) (*Result, erro
 	if err != nil {
 		return nil, p.cause(ctx, err)
 	}
-	p.fillAnswers(result, Request{TopK: request.TopK, IncludeRejected: request.IncludeRejected}, hits, passages, reading)
+	p.fillAnswers(m, result, Request{TopK: request.TopK, IncludeRejected: request.IncludeRejected}, hits, passages, reading)
 	if left := total - len(hits); left > 0 {
 		result.Complete, result.Truncated = false, true
 		result.Warnings = append(result.Warnings, unread(left, total, "the first ones were read; send fewer documents or shorter ones"))
@@ -152,13 +156,9 @@ func checkDocuments(texts []string, most int) error {
 	return nil
 }
 
-// checkQuestion makes sure that there is a reader and that the question leaves
-// room for passages.
-func (p *Pipeline) checkQuestion(question string) error {
-	if p.model == nil {
-		return ErrNoReader
-	}
-	if n := p.model.reader.Tokenize(question).Len(); n > p.config.Limits.MaxQuestionTokens {
+// checkQuestion makes sure that the question leaves room for passages.
+func (p *Pipeline) checkQuestion(m *loadedModel, question string) error {
+	if n := m.reader.Tokenize(question).Len(); n > p.config.Limits.MaxQuestionTokens {
 		return fmt.Errorf("%w: it has %d tokens; limits.max_question_tokens allows %d. Ask in one sentence", ErrQuestionTooLong, n, p.config.Limits.MaxQuestionTokens)
 	}
 	return nil
@@ -166,8 +166,8 @@ func (p *Pipeline) checkQuestion(question string) error {
 
 // splitAll returns the first MaxReadPassages passages of the documents, and how
 // many there are in all.
-func (p *Pipeline) splitAll(ctx context.Context, documents []retriever.Document) (hits []retriever.Hit, total int, err error) {
-	splitter, err := p.splitter()
+func (p *Pipeline) splitAll(ctx context.Context, m *loadedModel, documents []retriever.Document) (hits []retriever.Hit, total int, err error) {
+	splitter, err := p.splitterFor(m)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -199,18 +199,29 @@ func (p *Pipeline) ReadPassages(ctx context.Context, question string, passages [
 	if err := checkText(question); err != nil {
 		return reader.Reading{}, err
 	}
-	if p.model == nil {
-		return reader.Reading{}, ErrNoReader
+	m, release, err := p.slot.lease()
+	if err != nil {
+		return reader.Reading{}, err
 	}
-	return p.model.reader.Read(ctx, question, passages, reader.Options{})
+	defer release()
+	return m.reader.Read(ctx, question, passages, reader.Options{})
 }
 
 // NoAnswerProbability returns what the score profile makes of the greatest
 // margin of a reading without retrieval.
 func (p *Pipeline) NoAnswerProbability(margin float64) float64 {
-	return p.model.profile.NoAnswer.probability(p.model.profile.fused(margin, 1), 0)
+	profile := p.profile()
+	return profile.NoAnswer.probability(profile.fused(margin, 1), 0)
 }
 
 // NoAnswerThreshold is the no-answer probability from which on a question
 // counts as not answerable.
-func (p *Pipeline) NoAnswerThreshold() float64 { return p.model.profile.NoAnswerThreshold }
+func (p *Pipeline) NoAnswerThreshold() float64 { return p.profile().NoAnswerThreshold }
+
+// profile is the one of the model that answers now.
+func (p *Pipeline) profile() Profile {
+	if m := p.slot.peek(); m != nil {
+		return m.profile
+	}
+	return fallbackProfile()
+}

@@ -88,16 +88,20 @@ func (p *Pipeline) Rerank(ctx context.Context, request RerankRequest) (*RerankRe
 			return nil, fmt.Errorf("%w: documents[%d] is not UTF-8 or holds a NUL byte", ErrInvalidText, i)
 		}
 	}
-	if err := p.checkQuestion(request.Query); err != nil {
+	m, release, err := p.slot.lease()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if err := p.checkQuestion(m, request.Query); err != nil {
 		return nil, err
 	}
 	ctx, cancel := p.withTimeout(ctx)
 	defer cancel()
-	chosen, err := p.rerankPassages(ctx, request.Documents)
+	chosen, err := p.rerankPassages(ctx, m, request.Documents)
 	if err != nil {
 		return nil, err
 	}
-	m := p.model
 	result := &RerankResult{Warnings: []string{}, Model: m.ref.Name, ModelHash: m.ref.Hash, Truncated: chosen.left > 0}
 	if chosen.left > 0 {
 		result.Warnings = append(result.Warnings, unread(chosen.left, chosen.left+len(chosen.passages), "the beginnings of the documents were; send fewer documents or shorter ones"))
@@ -107,10 +111,10 @@ func (p *Pipeline) Rerank(ctx context.Context, request RerankRequest) (*RerankRe
 	var truncated bool
 	if m.relevance != nil {
 		result.Score = ScoreRelevance
-		scores, truncated, err = p.relevance(ctx, request.Query, chosen.passages)
+		scores, truncated, err = p.relevance(ctx, m, request.Query, chosen.passages)
 	} else {
 		result.Score = ScoreSpanMargin
-		scores, truncated, err = p.margins(ctx, request.Query, chosen.passages)
+		scores, truncated, err = p.margins(ctx, m, request.Query, chosen.passages)
 	}
 	if err != nil {
 		return nil, p.cause(ctx, err)
@@ -130,8 +134,8 @@ type chosenPassages struct {
 
 // rerankPassages splits the documents. A document's n-th passage comes before
 // the n+1st of any other, so that what does not fit is what matters least.
-func (p *Pipeline) rerankPassages(ctx context.Context, texts []string) (chosenPassages, error) {
-	splitter, err := p.splitter()
+func (p *Pipeline) rerankPassages(ctx context.Context, m *loadedModel, texts []string) (chosenPassages, error) {
+	splitter, err := p.splitterFor(m)
 	if err != nil {
 		return chosenPassages{}, err
 	}
@@ -165,12 +169,12 @@ func (p *Pipeline) rerankPassages(ctx context.Context, texts []string) (chosenPa
 const rerankRound = 32
 
 // margins scores each passage by its best answer span.
-func (p *Pipeline) margins(ctx context.Context, query string, passages []retriever.Passage) ([]float64, bool, error) {
+func (p *Pipeline) margins(ctx context.Context, m *loadedModel, query string, passages []retriever.Passage) ([]float64, bool, error) {
 	scores := lowest(len(passages))
 	truncated := false
 	for from := 0; from < len(passages); from += rerankRound {
 		part := passages[from:min(from+rerankRound, len(passages))]
-		reading, err := p.model.reader.Read(ctx, query, part, reader.Options{})
+		reading, err := m.reader.Read(ctx, query, part, reader.Options{})
 		if err != nil {
 			return nil, false, err
 		}
@@ -184,8 +188,7 @@ func (p *Pipeline) margins(ctx context.Context, query string, passages []retriev
 
 // relevance scores each passage by the relevance head; of several windows the
 // best counts.
-func (p *Pipeline) relevance(ctx context.Context, query string, passages []retriever.Passage) ([]float64, bool, error) {
-	m := p.model
+func (p *Pipeline) relevance(ctx context.Context, m *loadedModel, query string, passages []retriever.Passage) ([]float64, bool, error) {
 	tokenizer, config := m.reader.Tokenizer(), p.config.Reader.Config
 	question := tokenizer.Tokenize(query)
 	var windows []models.Encoding
