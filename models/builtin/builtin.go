@@ -1,10 +1,11 @@
-// Package builtin holds the bundle that is compiled into the program, so that
+// Package builtin holds the bundles that are compiled into the program, so that
 // Needle answers without a download:
 //
-//	bundle, err := builtin.Bundle()
+//	bundle, err := builtin.Bundle()                // reads: span and relevance
+//	bundle, err := builtin.EmbeddingBundle()       // gives passages their vectors
 //
-// The bundle is data: training/ makes it, and nothing here knows which model it
-// is. Everything in this package is safe for concurrent use.
+// The bundles are data: training/ makes them, and nothing here knows which models they
+// are. Everything in this package is safe for concurrent use.
 package builtin
 
 import (

@@ -36,6 +36,7 @@ func Registry() *pipeline.Registry {
 	r.SetTokenizer(tokenizer.Load)
 	r.SetModel(openModel)
 	r.AddBundle("builtin", embedded.Bundle)
+	r.AddBundle("builtin-embedding", embedded.EmbeddingBundle)
 	r.AddHead(models.HeadSpan, head(span.New))
 	r.AddHead(models.HeadRelevance, head(relevance.New))
 	r.AddHead(models.HeadEmbedding, head(embedding.New))
