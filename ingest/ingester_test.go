@@ -169,7 +169,7 @@ func TestBadFilesAmongGoodOnes(t *testing.T) {
 		"broken.jsonl:2: invalid document record: broken JSON at byte 21: unexpected end of JSON input",
 		`broken.jsonl:3: invalid document record: key "id" is missing`,
 		`broken.jsonl:5: duplicate id: document "x" was there before in this run; the first one is kept`,
-		`broken.jsonl:6: invalid document record: unknown key "colour"; allowed are id, title, text, metadata, source, groups, language`,
+		`broken.jsonl:6: invalid document record: unknown key "colour"; allowed are id, title, text, metadata, source, groups, language, sections, pages`,
 		"skipped empty.md: it holds no text",
 		"skipped image.txt: no processor reads this kind of file: it is an image",
 		"latin.txt: it is not valid UTF-8 (line 2, byte 14); convert it, for example with: iconv -f WINDOWS-1252 -t UTF-8",

@@ -88,26 +88,15 @@ type Sink interface {
 	MaxDocumentBytes() int64
 }
 
-// Extracted is a document together with the structure that its format has.
+// Extracted is a document as a processor found it.
 type Extracted struct {
 	retriever.Document
 	// Line is where the record starts in its file, 0 when unknown.
 	Line int
-	// Sections are ordered by Start. Text before the first has no headings.
-	Sections []Section
-	// Pages holds the code point at which each page starts, in order; empty
-	// where the format has no pages.
-	Pages []int
 }
 
-// A Section is a stretch of text under a heading; it ends where the next one
-// starts.
-type Section struct {
-	// Start is the code point at which the heading starts.
-	Start int
-	// Headings are the titles from the outermost section to this one.
-	Headings []string
-}
+// A Section is a stretch of text under a heading.
+type Section = retriever.Section
 
 // A Fault says why something was not taken.
 type Fault struct {

@@ -23,7 +23,8 @@ var ErrInvalidRecord = errors.New("invalid document record")
 //
 //	{"id": "...", "title": "...", "text": "...", "metadata": {...},
 //	 "source": "address" or {"uri": ..., "media_type": ..., ...},
-//	 "groups": ["..."], "language": "en"}
+//	 "groups": ["..."], "language": "en",
+//	 "sections": [{"start": 0, "headings": ["..."]}], "pages": [0, 1800]}
 //
 // The keys id and text are needed. Unknown keys and values of another type are
 // refused; keys are compared exactly. Metadata is read by [DecodeMetadata].
@@ -75,8 +76,16 @@ func DecodeDocument(data []byte) (retriever.Document, error) {
 			if err := decodeSource(raw, &doc.Source); err != nil {
 				fault("key %q: %s", key, err)
 			}
+		case "sections":
+			if err := decodeStrictly(raw, &doc.Sections); err != nil {
+				fault("key %q: %s; want a list of objects with start and headings", key, err)
+			}
+		case "pages":
+			if err := decodeStrictly(raw, &doc.Pages); err != nil {
+				fault("key %q: %s; want a list of whole numbers", key, err)
+			}
 		default:
-			fault("unknown key %q; allowed are id, title, text, metadata, source, groups, language", key)
+			fault("unknown key %q; allowed are id, title, text, metadata, source, groups, language, sections, pages", key)
 		}
 	}
 	for _, required := range []struct{ key, value string }{{"id", doc.ID}, {"text", doc.Text}} {
@@ -96,10 +105,17 @@ func decodeSource(raw json.RawMessage, source *retriever.Source) error {
 	if json.Unmarshal(raw, &source.URI) == nil {
 		return nil
 	}
+	if err := decodeStrictly(raw, source); err != nil {
+		return fmt.Errorf("%w; want a string or an object with uri, media_type, modified_at", err)
+	}
+	return nil
+}
+
+func decodeStrictly(raw json.RawMessage, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(source); err != nil {
-		return fmt.Errorf("%s; want a string or an object with uri, media_type, modified_at", strings.TrimPrefix(err.Error(), "json: "))
+	if err := decoder.Decode(into); err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return nil
 }

@@ -34,8 +34,14 @@ func TestDecodeDocument(t *testing.T) {
 		{name: "empty id", record: `{"id": "", "text": "T"}`, wantErr: `key "id" is empty`},
 		{name: "number as id", record: `{"id": 7, "text": "T"}`, wantErr: `key "id" is a number, want a string`},
 		{name: "no text", record: `{"id": "a", "text": null}`, wantErr: `key "text" is missing`},
-		{name: "keys in capitals", record: `{"ID": "a", "text": "T"}`, wantErr: `unknown key "ID"; allowed are id, title, text, metadata, source, groups, language; key "id" is missing`},
-		{name: "all faults at once", record: `{"id": "a", "text": "T", "x": 1, "title": [], "groups": "hr", "source": 1}`, wantErr: `key "title" is a list, want a string; key "groups" is a string, want a list of strings; key "source": cannot unmarshal number into Go value of type retriever.Source; want a string or an object with uri, media_type, modified_at; unknown key "x"; allowed are id, title, text, metadata, source, groups, language`},
+		{
+			name:   "structure",
+			record: `{"id": "a", "text": "One\nT", "sections": [{"start": 0, "headings": ["One"]}], "pages": [0, 4]}`,
+			want:   retriever.Document{ID: "a", Text: "One\nT", Sections: []retriever.Section{{Headings: []string{"One"}}}, Pages: []int{0, 4}},
+		},
+		{name: "structure of another shape", record: `{"id": "a", "text": "T", "sections": [{"at": 0}], "pages": "1"}`, wantErr: `key "pages": cannot unmarshal string into Go value of type []int; want a list of whole numbers; key "sections": unknown field "at"; want a list of objects with start and headings`},
+		{name: "keys in capitals", record: `{"ID": "a", "text": "T"}`, wantErr: `unknown key "ID"; allowed are id, title, text, metadata, source, groups, language, sections, pages; key "id" is missing`},
+		{name: "all faults at once", record: `{"id": "a", "text": "T", "x": 1, "title": [], "groups": "hr", "source": 1}`, wantErr: `key "title" is a list, want a string; key "groups" is a string, want a list of strings; key "source": cannot unmarshal number into Go value of type retriever.Source; want a string or an object with uri, media_type, modified_at; unknown key "x"; allowed are id, title, text, metadata, source, groups, language, sections, pages`},
 		{name: "an empty group", record: `{"id": "a", "text": "T", "groups": [""]}`, wantErr: `key "groups" holds an empty name`},
 		{name: "a null group", record: `{"id": "a", "text": "T", "groups": [null]}`, wantErr: `key "groups" holds an empty name`},
 		{name: "object in metadata", record: `{"id": "a", "text": "T", "metadata": {"o": {}, "m": ["x", 1]}}`, wantErr: `metadata "m" is a list that holds a number; allowed are a string, a number, true, false and a list of strings; metadata "o" is an object; allowed are a string, a number, true, false and a list of strings`},
@@ -69,8 +75,8 @@ func TestDecodeDocument(t *testing.T) {
 func TestContentHash(t *testing.T) {
 	base := func() ingest.Extracted {
 		return ingest.Extracted{
-			Document: retriever.Document{ID: "a", Title: "b", Text: "c", Metadata: map[string]any{"k": "v", "n": int64(1)}, Groups: []string{"x", "y"}},
-			Sections: []ingest.Section{{Start: 0, Headings: []string{"H"}}},
+			Document: retriever.Document{ID: "a", Title: "b", Text: "c", Metadata: map[string]any{"k": "v", "n": int64(1)}, Groups: []string{"x", "y"},
+				Sections: []ingest.Section{{Start: 0, Headings: []string{"H"}}}},
 		}
 	}
 	want := ingest.ContentHash(base(), "f")

@@ -27,6 +27,14 @@ type Document struct {
 	Groups []string
 	// Language is a BCP 47 tag such as "en", or empty when unknown.
 	Language string
+	// Sections and Pages are the structure that the original has. What splits
+	// a document gives them to its passages; an index need not keep them.
+	//
+	// Sections are ordered by Start. Text before the first has no headings.
+	Sections []Section
+	// Pages holds the code point at which each page starts, in order; empty
+	// where the original has no pages.
+	Pages []int
 }
 
 // MaxIDBytes is the longest document id in bytes.
@@ -105,6 +113,9 @@ func (d *Document) Validate() error {
 		if err := validText(group); err != nil || group == "" {
 			return fmt.Errorf("%w: document %q: a group name is empty or not valid text", ErrInvalidDocument, d.ID)
 		}
+	}
+	if err := d.validStructure(); err != nil {
+		return fmt.Errorf("%w: document %q: %w", ErrInvalidDocument, d.ID, err)
 	}
 	if err := validTime(d.Source.ModifiedAt); err != nil {
 		return fmt.Errorf("%w: document %q: its modification time %w", ErrInvalidDocument, d.ID, err)

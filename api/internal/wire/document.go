@@ -24,11 +24,15 @@ type Document struct {
 	Groups   []string          `json:"groups,omitempty"`
 	Language string            `json:"language,omitempty"`
 	Source   *retriever.Source `json:"source,omitempty"`
+	// Sections and Pages are the structure of the original, in code points.
+	// They shape the passages; a stored document does not show them.
+	Sections []retriever.Section `json:"sections,omitempty"`
+	Pages    []int               `json:"pages,omitempty"`
 }
 
 // FromDocument returns the JSON form of a document.
 func FromDocument(d retriever.Document) Document {
-	out := Document{ID: d.ID, Title: d.Title, Text: d.Text, Groups: d.Groups, Language: d.Language}
+	out := Document{ID: d.ID, Title: d.Title, Text: d.Text, Groups: d.Groups, Language: d.Language, Sections: d.Sections, Pages: d.Pages}
 	if len(d.Metadata) > 0 {
 		out.Metadata = make(map[string]any, len(d.Metadata))
 		for k, v := range d.Metadata {
@@ -54,6 +58,7 @@ func (d Document) Document() (retriever.Document, error) {
 	}
 	out := retriever.Document{
 		ID: d.ID, Title: d.Title, Text: d.Text, Metadata: metadata, Groups: d.Groups, Language: d.Language,
+		Sections: d.Sections, Pages: d.Pages,
 	}
 	if d.Source != nil {
 		if out.Source = *d.Source; out.Source.TextOffset < 0 {

@@ -1,0 +1,46 @@
+package retriever
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A Section is a stretch of a document's text under a heading; it ends where
+// the next one starts.
+type Section struct {
+	// Start is the code point at which the heading starts.
+	Start int `json:"start"`
+	// Headings are the titles from the outermost section to this one.
+	Headings []string `json:"headings"`
+}
+
+// validStructure checks sections and pages. Where they lie beyond the end of
+// the text they do no harm, so the text is not counted for it.
+func (d *Document) validStructure() error {
+	last := 0
+	for i, s := range d.Sections {
+		if s.Start < last {
+			return fmt.Errorf("sections[%d] starts at %d; it must not be negative or before the one in front of it", i, s.Start)
+		}
+		last = s.Start
+		for _, h := range s.Headings {
+			if err := validText(h); err != nil {
+				return fmt.Errorf("a heading of sections[%d] %w", i, err)
+			}
+			if h == "" {
+				return fmt.Errorf("a heading of sections[%d] is empty", i)
+			}
+		}
+	}
+	last = 0
+	for i, start := range d.Pages {
+		if start < last {
+			return fmt.Errorf("pages[%d] is %d; it must not be negative or less than the one in front of it", i, start)
+		}
+		last = start
+	}
+	if len(d.Pages) > 0 && d.Pages[0] != 0 {
+		return errors.New("pages[0] must be 0, where the first page starts")
+	}
+	return nil
+}
