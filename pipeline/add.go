@@ -39,7 +39,7 @@ func (c *Config) Ingester() (*ingest.Ingester, error) {
 // newIngester keeps out of the data directory, which may lie in a folder that
 // is indexed.
 func (c *Config) newIngester(splitter *ingest.Splitter) (*ingest.Ingester, error) {
-	return ingest.New(splitter, c.registry.processors, ingest.Options{
+	return ingest.New(splitter, c.processors(), ingest.Options{
 		MaxDocumentBytes: int64(c.Limits.MaxDocumentBytes),
 		Walk:             ingest.WalkOptions{Exclude: []string{c.Data}, IgnoreFile: ingest.IgnoreFile},
 	})

@@ -26,6 +26,7 @@ type Config struct {
 	Ranker    RankerSection         `yaml:"ranker"`
 	Reader    ReaderSection         `yaml:"reader"`
 	Split     ingest.SplitterConfig `yaml:"split"`
+	Ingest    IngestSection         `yaml:"ingest"`
 	Limits    Limits                `yaml:"limits"`
 	Server    Server                `yaml:"server"`
 	Log       Log                   `yaml:"log"`
@@ -114,6 +115,7 @@ func DefaultConfig(registry *Registry) *Config {
 			Bundle: "builtin", Device: "cpu", Precision: "auto", TopK: 3, Config: reader.DefaultConfig(),
 		},
 		Split:    ingest.DefaultSplitterConfig(),
+		Ingest:   IngestSection{Formats: registry.newFormats()},
 		Limits:   Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20},
 		Server:   Server{Addr: "127.0.0.1:8080", MaxBodyBytes: 96 << 20},
 		Log:      Log{Level: "info"},
@@ -210,6 +212,7 @@ func (c *Config) Validate() error {
 	between("reader.top_k", c.Reader.TopK, 1, MaxTopK)
 	nested("reader", c.Reader.Config.Validate())
 	nested("split", c.Split.Validate())
+	nested("ingest", c.Ingest.validate())
 	between("limits.queue", c.Limits.Queue, 1, 1<<20)
 	between("limits.max_question_tokens", c.Limits.MaxQuestionTokens, 1, c.Reader.MaxSeqLength/2)
 	if c.Limits.Timeout < 0 {

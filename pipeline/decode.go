@@ -117,6 +117,9 @@ func (d *decoder) mapping(node ast.Node, target reflect.Value, path string) {
 func (d *decoder) fields(target reflect.Value, pairs []*ast.MappingValueNode, path string) map[string]reflect.Value {
 	fields := make(map[string]reflect.Value)
 	collect(target, fields)
+	if section, ok := target.Addr().Interface().(*IngestSection); ok {
+		section.addTo(fields)
+	}
 	section, ok := target.Addr().Interface().(*RetrieverSection)
 	if !ok {
 		return fields

@@ -56,7 +56,8 @@ type Registry struct {
 	retrievers map[string]func() RetrieverConfig
 	heads      map[string]OpenHead
 	bundles    map[string]OpenBundle
-	processors []ingest.Processor
+	processors []format
+	formats    map[string]func() FormatConfig
 	model      OpenModel
 	tokenizer  OpenTokenizer
 	profiles   []Profile
@@ -74,7 +75,9 @@ func (r *Registry) AddHead(kind string, open OpenHead) { r.heads = put(r.heads, 
 func (r *Registry) AddBundle(name string, open OpenBundle) { r.bundles = put(r.bundles, name, open) }
 
 // AddProcessor registers a file format. Processors are asked in order.
-func (r *Registry) AddProcessor(p ingest.Processor) { r.processors = append(r.processors, p) }
+func (r *Registry) AddProcessor(p ingest.Processor) {
+	r.processors = append(r.processors, format{processor: p})
+}
 
 // AddProfile registers a score profile.
 func (r *Registry) AddProfile(p Profile) { r.profiles = append(r.profiles, p) }
