@@ -47,8 +47,9 @@ func checkOptions(topK int, unit string) error {
 // [models.ErrOverloaded] and the context's. If the model fails after the
 // retrieval, the result lists the unread candidates, is not complete and
 // carries a warning.
-func (p *Pipeline) Ask(ctx context.Context, request Request) (*Result, error) {
+func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, err error) {
 	begin := time.Now()
+	defer func() { p.observer.Finished(ctx, OperationAsk, result, begin, time.Now(), err) }()
 	if err := errors.Join(checkText(request.Question), checkOptions(request.TopK, request.OffsetUnit)); err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (*Result, error) {
 		return nil, err
 	}
 	hits := found.Hits[:min(p.config.Ranker.TopK, len(found.Hits))]
-	result := &Result{
+	result = &Result{
 		Question:   request.Question,
 		Answers:    []Answer{},
 		Complete:   true,
@@ -96,10 +97,10 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (*Result, error) {
 		options.Round = 2 * m.service.Stats().Workers
 	}
 	passages := passagesOf(hits)
-	reading, err := m.reader.Read(ctx, request.Question, passages, options)
+	reading, err := p.readObserved(ctx, m, request.Question, passages, options)
 	switch {
 	case err == nil:
-		p.fillAnswers(m, result, request, hits, passages, reading)
+		p.fillAnswers(ctx, m, result, request, hits, passages, reading)
 	case ctx.Err() != nil || errors.Is(err, models.ErrOverloaded) || errors.Is(err, models.ErrModelClosed) || errors.Is(err, models.ErrQuestionTooLong):
 		return nil, p.cause(ctx, err)
 	default:
@@ -132,7 +133,7 @@ func (p *Pipeline) cause(ctx context.Context, err error) error {
 }
 
 // fillAnswers fuses the scores, decides and writes the answers.
-func (p *Pipeline) fillAnswers(m *loadedModel, result *Result, request Request, hits []retriever.Hit, passages []retriever.Passage, reading reader.Reading) {
+func (p *Pipeline) fillAnswers(ctx context.Context, m *loadedModel, result *Result, request Request, hits []retriever.Hit, passages []retriever.Passage, reading reader.Reading) {
 	decode := time.Now()
 	profile := m.profile
 	bestBM25 := 0.0
@@ -173,7 +174,9 @@ func (p *Pipeline) fillAnswers(m *loadedModel, result *Result, request Request, 
 	}
 	result.TimingsMS["tokenize"] = milliseconds(reading.Tokenize)
 	result.TimingsMS["infer"] = milliseconds(reading.Infer)
-	result.TimingsMS["decode"] = milliseconds(time.Since(decode))
+	end := time.Now()
+	result.TimingsMS["decode"] = milliseconds(end.Sub(decode))
+	p.observer.Stage(ctx, StageDecode, decode, end, nil)
 }
 
 // relative is the BM25 score of a passage as part of the question's best.

@@ -24,6 +24,8 @@ type Pipeline struct {
 	config  *Config
 	logger  *slog.Logger
 	backend retriever.Backend
+	// observer is never nil.
+	observer Observer
 
 	// indexes are opened when they are first used and stay open.
 	mu      sync.Mutex
@@ -68,6 +70,7 @@ type Option func(*openOptions)
 type openOptions struct {
 	withoutReader bool
 	logger        *slog.Logger
+	observer      Observer
 }
 
 // WithoutReader opens no language model: Search and indexing work, Ask gives
@@ -83,7 +86,7 @@ func WithLogger(logger *slog.Logger) Option { return func(o *openOptions) { o.lo
 // or which path to set), [models.ErrInvalidBundle]. On an error nothing stays
 // open.
 func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, error) {
-	opts := openOptions{logger: slog.New(slog.DiscardHandler)}
+	opts := openOptions{logger: slog.New(slog.DiscardHandler), observer: silent{}}
 	for _, option := range options {
 		option(&opts)
 	}
@@ -93,11 +96,11 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 	if err := os.MkdirAll(config.Data, 0o750); err != nil {
 		return nil, fmt.Errorf("pipeline: data directory: %w", err)
 	}
-	p := &Pipeline{config: config, logger: opts.logger, indexes: make(map[string]retriever.Index)}
+	p := &Pipeline{config: config, logger: opts.logger, observer: opts.observer, indexes: make(map[string]retriever.Index)}
 	group, ctx := errgroup.WithContext(ctx)
 	if !opts.withoutReader {
 		group.Go(func() error {
-			m, err := openModel(ctx, config, opts.logger)
+			m, err := openModel(ctx, config, opts)
 			if err != nil {
 				return err
 			}
@@ -124,7 +127,7 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 
 // openModel opens tokenizer and graph side by side: each takes a noticeable
 // part of the time to the first answer.
-func openModel(ctx context.Context, config *Config, logger *slog.Logger) (*loadedModel, error) {
+func openModel(ctx context.Context, config *Config, opts openOptions) (*loadedModel, error) {
 	bundle, err := config.registry.OpenBundle(config.Reader.Bundle)
 	if err != nil {
 		return nil, err
@@ -141,7 +144,7 @@ func openModel(ctx context.Context, config *Config, logger *slog.Logger) (*loade
 			Precision: config.Reader.Precision,
 			Device:    config.Reader.Device,
 			Library:   config.Runtime.Library,
-			Logger:    logger,
+			Logger:    opts.logger,
 		})
 		return err
 	})
@@ -151,13 +154,13 @@ func openModel(ctx context.Context, config *Config, logger *slog.Logger) (*loade
 	if err := CheckVocabulary(ctx, bundle, tokenizer, m.model); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
-	if err := m.assemble(config, tokenizer); err != nil {
+	if err := m.assemble(config, opts, tokenizer); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
 }
 
-func (m *loadedModel) assemble(config *Config, tokenizer models.Tokenizer) error {
+func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer models.Tokenizer) error {
 	info := m.model.Info()
 	head, err := config.registry.openHead(m.bundle, models.HeadSpan, info)
 	if err != nil {
@@ -176,7 +179,7 @@ func (m *loadedModel) assemble(config *Config, tokenizer models.Tokenizer) error
 		}
 	}
 	// The service owns the model from here on.
-	if m.service, err = infer.New(m.model, inferConfig(config)); err != nil {
+	if m.service, err = infer.New(m.model, observeGate(inferConfig(config), opts.observer)); err != nil {
 		return err
 	}
 	if m.reader, err = reader.New(tokenizer, m.service, span, config.Reader.Config); err != nil {

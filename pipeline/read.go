@@ -54,8 +54,9 @@ type ReadDocument struct {
 // fitted for: Calibrated is always false. When more than [MaxReadPassages]
 // passages were given, the first are read, Complete is false and Truncated
 // true. The errors are those of Ask less the retriever's.
-func (p *Pipeline) Read(ctx context.Context, request ReadRequest) (*Result, error) {
+func (p *Pipeline) Read(ctx context.Context, request ReadRequest) (result *Result, err error) {
 	begin := time.Now()
+	defer func() { p.observer.Finished(ctx, OperationRead, result, begin, time.Now(), err) }()
 	if err := errors.Join(checkText(request.Question), checkOptions(request.TopK, request.OffsetUnit)); err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (p *Pipeline) Read(ctx context.Context, request ReadRequest) (*Result, erro
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{
+	result = &Result{
 		Question:  request.Question,
 		Answers:   []Answer{},
 		Warnings:  []string{"the documents came with the question, which no score profile is fitted for: probabilities are rough"},
@@ -93,11 +94,11 @@ func (p *Pipeline) Read(ctx context.Context, request ReadRequest) (*Result, erro
 		options.Round = 2 * m.service.Stats().Workers
 	}
 	passages := passagesOf(hits)
-	reading, err := m.reader.Read(ctx, request.Question, passages, options)
+	reading, err := p.readObserved(ctx, m, request.Question, passages, options)
 	if err != nil {
 		return nil, p.cause(ctx, err)
 	}
-	p.fillAnswers(m, result, Request{TopK: request.TopK, IncludeRejected: request.IncludeRejected}, hits, passages, reading)
+	p.fillAnswers(ctx, m, result, Request{TopK: request.TopK, IncludeRejected: request.IncludeRejected}, hits, passages, reading)
 	if left := total - len(hits); left > 0 {
 		result.Complete, result.Truncated = false, true
 		result.Warnings = append(result.Warnings, unread(left, total, "the first ones were read; send fewer documents or shorter ones"))

@@ -75,8 +75,9 @@ type RerankDocument struct {
 // passage counts. Of more than [MaxReadPassages] passages the beginnings of all
 // documents are read first, and the result is truncated. The errors are those
 // of [Pipeline.Read].
-func (p *Pipeline) Rerank(ctx context.Context, request RerankRequest) (*RerankResult, error) {
+func (p *Pipeline) Rerank(ctx context.Context, request RerankRequest) (result *RerankResult, err error) {
 	begin := time.Now()
+	defer func() { p.observer.Finished(ctx, OperationRerank, nil, begin, time.Now(), err) }()
 	if err := errors.Join(checkText(request.Query), checkDocuments(request.Documents, MaxRerankDocuments)); err != nil {
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func (p *Pipeline) Rerank(ctx context.Context, request RerankRequest) (*RerankRe
 	if err != nil {
 		return nil, err
 	}
-	result := &RerankResult{Warnings: []string{}, Model: m.ref.Name, ModelHash: m.ref.Hash, Truncated: chosen.left > 0}
+	result = &RerankResult{Warnings: []string{}, Model: m.ref.Name, ModelHash: m.ref.Hash, Truncated: chosen.left > 0}
 	if chosen.left > 0 {
 		result.Warnings = append(result.Warnings, unread(chosen.left, chosen.left+len(chosen.passages), "the beginnings of the documents were; send fewer documents or shorter ones"))
 	}

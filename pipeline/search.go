@@ -37,16 +37,19 @@ func (p *Pipeline) retrieve(ctx context.Context, r retrieval) (retrieved, error)
 		Text: r.text, TopK: r.topK, Filter: r.filter,
 		Groups: r.access.Groups, AllGroups: r.access.AllGroups, Explain: r.explain,
 	})
+	end := time.Now()
+	p.observer.Stage(ctx, StageRetrieve, begin, end, err)
 	if err != nil {
 		return retrieved{}, p.cause(ctx, err)
 	}
-	return retrieved{results, index, time.Since(begin)}, nil
+	return retrieved{results, index, end.Sub(begin)}, nil
 }
 
 // Search returns the best passages for a query without reading them. The
 // errors are those of [Pipeline.Ask] less the model's.
-func (p *Pipeline) Search(ctx context.Context, request SearchRequest) (*SearchResult, error) {
+func (p *Pipeline) Search(ctx context.Context, request SearchRequest) (result *SearchResult, err error) {
 	begin := time.Now()
+	defer func() { p.observer.Finished(ctx, OperationSearch, nil, begin, time.Now(), err) }()
 	if err := errors.Join(checkText(request.Query), checkOptions(request.TopK, request.OffsetUnit)); err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func (p *Pipeline) Search(ctx context.Context, request SearchRequest) (*SearchRe
 	if err != nil {
 		return nil, err
 	}
-	result := &SearchResult{
+	result = &SearchResult{
 		Query:      request.Query,
 		Hits:       make([]Candidate, 0, len(found.Hits)),
 		Terms:      append([]string{}, found.Terms...),

@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -30,6 +31,9 @@ type Config struct {
 	// Observe, when set, is told of every native call, from the goroutine that
 	// made it. It must return quickly.
 	Observe func(Call)
+	// Done, when set, is told of every request that ended, from the goroutine
+	// that made it and with its context. It must return quickly.
+	Done func(ctx context.Context, request Request)
 }
 
 // The defaults of a [Config].
@@ -47,6 +51,17 @@ type Call struct {
 	Waited time.Duration
 	// Ran is how long the call took.
 	Ran time.Duration
+	// Err is how it failed, nil if it did not.
+	Err error
+}
+
+// A Request is one call of Each or Run that ended, as an observer sees it.
+type Request struct {
+	// Queued is when it came, Started when its first native call began (zero
+	// if none did), Ended when the last one had ended.
+	Queued, Started, Ended time.Time
+	// Encodings is how many it had.
+	Encodings int
 	// Err is how it failed, nil if it did not.
 	Err error
 }

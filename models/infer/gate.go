@@ -36,6 +36,7 @@ type request struct {
 
 	// The gate's mutex guards the rest.
 	waiting []int // indices into batch, the longest last
+	started time.Time
 	running int   // native calls
 	err     error // the first failure
 	done    chan struct{}
@@ -163,6 +164,9 @@ func (g *gate) take() ([]share, bool) {
 		}
 		if len(s.indices) == 0 {
 			break
+		}
+		if r.running == 0 && r.started.IsZero() {
+			r.started = time.Now()
 		}
 		r.running++
 		shares = append(shares, s)

@@ -110,16 +110,20 @@ func (s *Service) Each(ctx context.Context, batch []models.Encoding, visit func(
 		r.waiting[i] = i
 	}
 	slices.SortStableFunc(r.waiting, func(a, b int) int { return cmp.Compare(batch[a].Len(), batch[b].Len()) })
-	if err := s.gate.submit(r); err != nil {
-		return err
+	err := s.gate.submit(r)
+	if err == nil {
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			s.gate.fail(r, ctx.Err())
+			<-r.done
+		}
+		err = r.err
 	}
-	select {
-	case <-r.done:
-	case <-ctx.Done():
-		s.gate.fail(r, ctx.Err())
-		<-r.done
+	if done := s.gate.config.Done; done != nil {
+		done(ctx, Request{Queued: r.queued, Started: r.started, Ended: time.Now(), Encodings: len(batch), Err: err})
 	}
-	return r.err
+	return err
 }
 
 // Warm runs encodings of several lengths up to the model's greatest, on all
