@@ -48,16 +48,10 @@ func prepare(entry *retriever.Entry, analyzer analysis.Analyzer) (*prepared, err
 		document: documentRecord{
 			Title: d.Title, Source: d.Source, Groups: d.Groups, Language: d.Language, Hash: entry.ContentHash,
 			Passages: len(entry.Passages), Runes: utf8.RuneCountInString(d.Text), Bytes: len(d.Text),
-			Lead: d.Text[:offsets[0]],
+			Lead: d.Text[:offsets[0]], Metadata: retriever.EncodeMetadata(d.Metadata),
 		},
 		types: types,
 		size:  len(d.Text),
-	}
-	if len(d.Metadata) > 0 {
-		p.document.Metadata = make(map[string]value, len(d.Metadata))
-		for k, v := range d.Metadata {
-			p.document.Metadata[k] = newValue(v)
-		}
 	}
 	title := analyzer.Analyze([]byte(d.Title))
 	for i, passage := range entry.Passages {

@@ -40,11 +40,11 @@ func splitPassageKey(key string) (id string, ordinal int, err error) {
 
 // documentRecord is what is stored of a document beside its passages.
 type documentRecord struct {
-	Title    string           `json:"title,omitempty"`
-	Metadata map[string]value `json:"metadata,omitempty"`
-	Source   retriever.Source `json:"source,omitzero"`
-	Groups   []string         `json:"groups,omitempty"`
-	Language string           `json:"language,omitempty"`
+	Title    string                           `json:"title,omitempty"`
+	Metadata map[string]retriever.StoredValue `json:"metadata,omitempty"`
+	Source   retriever.Source                 `json:"source,omitzero"`
+	Groups   []string                         `json:"groups,omitempty"`
+	Language string                           `json:"language,omitempty"`
 	// Hash is the content hash that the caller gave.
 	Hash      string    `json:"hash,omitempty"`
 	IndexedAt time.Time `json:"indexed_at"`
@@ -65,16 +65,7 @@ func (r *documentRecord) info(id string) retriever.DocumentInfo {
 	}
 }
 
-func (r *documentRecord) metadata() map[string]any {
-	if len(r.Metadata) == 0 {
-		return nil
-	}
-	metadata := make(map[string]any, len(r.Metadata))
-	for k, v := range r.Metadata {
-		metadata[k] = v.any()
-	}
-	return metadata
-}
+func (r *documentRecord) metadata() map[string]any { return retriever.DecodeMetadata(r.Metadata) }
 
 func decodeDocument(data []byte) (*documentRecord, error) {
 	var r documentRecord
@@ -82,53 +73,6 @@ func decodeDocument(data []byte) (*documentRecord, error) {
 		return nil, fmt.Errorf("%w: document record: %w", retriever.ErrCorrupt, err)
 	}
 	return &r, nil
-}
-
-// value is a metadata value that keeps its Go type through JSON; exactly one
-// field is set.
-type value struct {
-	String *string    `json:"s,omitempty"`
-	List   *[]string  `json:"l,omitempty"`
-	Int    *int64     `json:"i,omitempty"`
-	Float  *float64   `json:"f,omitempty"`
-	Bool   *bool      `json:"b,omitempty"`
-	Time   *time.Time `json:"t,omitempty"`
-}
-
-func newValue(v any) value {
-	switch v := v.(type) {
-	case string:
-		return value{String: &v}
-	case []string:
-		return value{List: &v}
-	case int64:
-		return value{Int: &v}
-	case float64:
-		return value{Float: &v}
-	case bool:
-		return value{Bool: &v}
-	case time.Time:
-		return value{Time: &v}
-	}
-	return value{}
-}
-
-func (v value) any() any {
-	switch {
-	case v.String != nil:
-		return *v.String
-	case v.List != nil:
-		return *v.List
-	case v.Int != nil:
-		return *v.Int
-	case v.Float != nil:
-		return *v.Float
-	case v.Bool != nil:
-		return *v.Bool
-	case v.Time != nil:
-		return *v.Time
-	}
-	return nil
 }
 
 // passageRecord is what is stored of a passage.

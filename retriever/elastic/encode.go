@@ -29,21 +29,21 @@ type source struct {
 // passageRecord is what is stored of a passage beside its text, so that a hit
 // is complete without a second request.
 type passageRecord struct {
-	Start    int              `json:"start"`
-	End      int              `json:"end"`
-	Page     int              `json:"page,omitempty"`
-	Headings []string         `json:"headings,omitempty"`
-	Source   retriever.Source `json:"source,omitzero"`
-	Metadata map[string]value `json:"metadata,omitempty"`
+	Start    int                              `json:"start"`
+	End      int                              `json:"end"`
+	Page     int                              `json:"page,omitempty"`
+	Headings []string                         `json:"headings,omitempty"`
+	Source   retriever.Source                 `json:"source,omitzero"`
+	Metadata map[string]retriever.StoredValue `json:"metadata,omitempty"`
 }
 
 // documentRecord is what is stored of a document beside its passages.
 type documentRecord struct {
-	Title    string           `json:"title,omitempty"`
-	Metadata map[string]value `json:"metadata,omitempty"`
-	Source   retriever.Source `json:"source,omitzero"`
-	Groups   []string         `json:"groups,omitempty"`
-	Language string           `json:"language,omitempty"`
+	Title    string                           `json:"title,omitempty"`
+	Metadata map[string]retriever.StoredValue `json:"metadata,omitempty"`
+	Source   retriever.Source                 `json:"source,omitzero"`
+	Groups   []string                         `json:"groups,omitempty"`
+	Language string                           `json:"language,omitempty"`
 	// Hash is the content hash that the caller gave.
 	Hash      string    `json:"hash,omitempty"`
 	IndexedAt time.Time `json:"indexed_at"`
@@ -104,7 +104,7 @@ func prepare(entry *retriever.Entry, now time.Time) (*prepared, error) {
 	p := &prepared{id: d.ID}
 	terms, types := metadataTerms(d.Metadata)
 	p.types = types
-	stored := encodeMetadata(d.Metadata)
+	stored := retriever.EncodeMetadata(d.Metadata)
 	groups := d.Groups
 	if len(groups) == 0 {
 		groups = []string{groupPublic}

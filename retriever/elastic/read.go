@@ -79,7 +79,7 @@ func (x *Index) Document(ctx context.Context, id string) (retriever.Document, er
 			}
 		}
 		d = retriever.Document{
-			ID: id, Title: record.Title, Metadata: decodeMetadata(record.Metadata), Source: record.Source,
+			ID: id, Title: record.Title, Metadata: retriever.DecodeMetadata(record.Metadata), Source: record.Source,
 			Groups: record.Groups, Language: record.Language,
 		}
 		if d.Text, err = text.finish(record.Runes); err != nil {

@@ -255,7 +255,7 @@ func (f *found) passage() (retriever.Hit, error) {
 			DocumentID: f.Source.Document, Ordinal: f.Source.Ordinal, Start: record.Start, End: record.End,
 			Page: record.Page, Headings: record.Headings, Text: f.Source.Content[len(f.Source.Content)-1],
 		},
-		Source: record.Source, Metadata: decodeMetadata(record.Metadata), Scores: retriever.Scores{BM25: f.Score},
+		Source: record.Source, Metadata: retriever.DecodeMetadata(record.Metadata), Scores: retriever.Scores{BM25: f.Score},
 	}
 	if len(f.Source.Content) > 1 {
 		hit.Title = f.Source.Content[0]
