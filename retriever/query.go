@@ -77,4 +77,7 @@ type Statistics struct {
 	AverageLength float64 `json:"average_length"`
 	// Fields are the metadata fields and their types.
 	Fields map[string]FieldType `json:"fields,omitempty"`
+	// Outdated says what of the configuration the index was built without; it
+	// takes force when the index is rebuilt.
+	Outdated []string `json:"outdated,omitempty"`
 }

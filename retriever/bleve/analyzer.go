@@ -87,15 +87,18 @@ func analyzerName(tag string) (string, error) {
 	return a.name, nil
 }
 
-// newAnalyzer makes the analyzer of a tag. It is safe for concurrent use.
-func newAnalyzer(tag string) (analysis.Analyzer, error) {
-	if _, err := analyzerName(tag); err != nil {
-		return nil, err
+// newAnalyzer makes the analyzer that an index records; see analyzerName. It is
+// safe for concurrent use.
+func newAnalyzer(name string) (analysis.Analyzer, error) {
+	for _, a := range analyzers {
+		if a.name != name {
+			continue
+		}
+		analyzer, err := a.make(nil, registry.NewCache())
+		if err != nil {
+			return nil, fmt.Errorf("analyzer %q: %w", name, err)
+		}
+		return analyzer, nil
 	}
-	language, _, _ := strings.Cut(strings.ToLower(tag), "-")
-	analyzer, err := analyzers[language].make(nil, registry.NewCache())
-	if err != nil {
-		return nil, fmt.Errorf("analyzer: %q: %w", tag, err)
-	}
-	return analyzer, nil
+	return nil, fmt.Errorf("analyzer %q is not known to this program", name)
 }

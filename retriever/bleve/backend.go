@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,12 +25,21 @@ type Backend struct {
 	config Config
 	dir    string
 
-	lock   sync.Mutex
-	open   map[string]bool
+	// naming is held shared while an index is found by its name, and exclusively
+	// while names change.
+	naming sync.RWMutex
+
+	lock sync.Mutex
+	// open holds the directories in use by this process, with their indexes once
+	// they are open.
+	open   map[string]*Index
 	closed bool
 }
 
-var _ retriever.Backend = (*Backend)(nil)
+var (
+	_ retriever.Backend = (*Backend)(nil)
+	_ retriever.Swapper = (*Backend)(nil)
+)
 
 // New returns a back end for the indexes in dir, which need not exist. It does
 // no I/O; the error is that of [Config.Validate].
@@ -35,7 +47,7 @@ func New(config Config, dir string) (*Backend, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("bleve: configuration: %w", err)
 	}
-	return &Backend{config: config, dir: dir, open: map[string]bool{}}, nil
+	return &Backend{config: config, dir: dir, open: map[string]*Index{}}, nil
 }
 
 func (b *Backend) fail(operation, name string, err error) error {
@@ -44,61 +56,87 @@ func (b *Backend) fail(operation, name string, err error) error {
 
 func storePath(path string) string { return filepath.Join(path, storeFolder) }
 
-// claim marks a name as in use by this process.
-func (b *Backend) claim(name string) error {
-	if err := retriever.ValidIndexName(name); err != nil {
-		return err
-	}
+// claim marks a directory as in use by this process.
+func (b *Backend) claim(dir string) error {
 	b.lock.Lock()
 	defer b.lock.Unlock()
 	if b.closed {
 		return retriever.ErrClosed
 	}
-	if b.open[name] {
+	if _, ok := b.open[dir]; ok {
 		return fmt.Errorf("%w: it is open in this process already", retriever.ErrLocked)
 	}
-	b.open[name] = true
+	b.open[dir] = nil
 	return nil
 }
 
-func (b *Backend) release(name string) {
+func (b *Backend) release(dir string) {
 	b.lock.Lock()
 	defer b.lock.Unlock()
-	delete(b.open, name)
+	delete(b.open, dir)
 }
 
-// Open implements [retriever.Backend].
+// find returns the directory of an index; b.naming must be held.
+func (b *Backend) find(name string) (string, error) {
+	if err := retriever.ValidStoredName(name); err != nil {
+		return "", err
+	}
+	names, err := b.directories()
+	if err != nil {
+		return "", err
+	}
+	dir, ok := names.of(name)
+	if !ok {
+		return "", fmt.Errorf("%w: there is none in %s", retriever.ErrIndexNotFound, b.dir)
+	}
+	return dir, nil
+}
+
+// Open implements [retriever.Backend]. An index that was built with another
+// analyzer than the configured one keeps its own; see
+// [retriever.Statistics.Outdated].
 func (b *Backend) Open(ctx context.Context, name string) (retriever.Index, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, b.fail("open", name, err)
 	}
-	if err := b.claim(name); err != nil {
-		return nil, b.fail("open", name, err)
-	}
-	x, err := b.openClaimed(name)
+	x, err := b.openNamed(name)
 	if err != nil {
-		b.release(name)
 		return nil, b.fail("open", name, err)
 	}
 	return x, nil
 }
 
-func (b *Backend) openClaimed(name string) (*Index, error) {
-	path := filepath.Join(b.dir, name)
+func (b *Backend) openNamed(name string) (*Index, error) {
+	b.naming.RLock()
+	defer b.naming.RUnlock()
+	dir, err := b.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.claim(dir); err != nil {
+		return nil, err
+	}
+	x, err := b.openClaimed(name, dir)
+	if err != nil {
+		b.release(dir)
+		return nil, err
+	}
+	// Only now is the index locked against another process that swaps it.
+	if now, err := b.find(name); err != nil || now != dir {
+		return nil, errors.Join(fmt.Errorf("%w: it was swapped meanwhile; try again", retriever.ErrLocked), err, x.Close())
+	}
+	return x, nil
+}
+
+func (b *Backend) openClaimed(name, dir string) (*Index, error) {
+	path := filepath.Join(b.dir, dir)
 	s, err := readSettings(path)
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := analyzerName(b.config.Analyzer)
+	analyzer, err := newAnalyzer(s.Analyzer)
 	if err != nil {
-		return nil, err
-	}
-	if wanted != s.Analyzer {
-		return nil, fmt.Errorf("it was built with analyzer %q, the configuration says %q; set retriever.analyzer to %q, or drop the index and add its documents again", s.Analyzer, b.config.Analyzer, s.Analyzer)
-	}
-	analyzer, err := newAnalyzer(b.config.Analyzer)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", retriever.ErrVersion, err)
 	}
 	if err := checkStore(storePath(path), b.config.LockTimeout, checkedBytes); err != nil {
 		return nil, err
@@ -108,14 +146,18 @@ func (b *Backend) openClaimed(name string) (*Index, error) {
 		return nil, err
 	}
 	x := &Index{
-		name: name, path: path, config: b.config, analyzer: analyzer, engine: e,
-		commits: make(chan *request), onClose: func() { b.release(name) },
+		path: path, config: b.config, analyzer: analyzer, engine: e,
+		commits: make(chan *request), onClose: func() { b.release(dir) },
 	}
+	x.name.Store(&name)
 	if err := x.loadState(s); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
 	x.committer.Add(1)
 	go x.commitLoop()
+	b.lock.Lock()
+	b.open[dir] = x
+	b.lock.Unlock()
 	return x, nil
 }
 
@@ -143,28 +185,49 @@ func (b *Backend) Create(ctx context.Context, name string) (retriever.Index, err
 	if err := ctx.Err(); err != nil {
 		return nil, b.fail("create", name, err)
 	}
-	if err := b.claim(name); err != nil {
-		if errors.Is(err, retriever.ErrLocked) {
-			err = retriever.ErrIndexExists
-		}
-		return nil, b.fail("create", name, err)
-	}
-	x, err := b.createClaimed(name)
+	x, err := b.create(name)
 	if err != nil {
-		b.release(name)
 		return nil, b.fail("create", name, storageError(err))
 	}
 	return x, nil
 }
 
-func (b *Backend) createClaimed(name string) (*Index, error) {
-	path := filepath.Join(b.dir, name)
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		if err == nil {
-			err = fmt.Errorf("%w: %s", retriever.ErrIndexExists, path)
+func (b *Backend) create(name string) (*Index, error) {
+	b.naming.Lock()
+	defer b.naming.Unlock()
+	if err := retriever.ValidStoredName(name); err != nil {
+		return nil, err
+	}
+	names, err := b.directories()
+	if err != nil {
+		return nil, err
+	}
+	if dir, ok := names.of(name); ok && dir != name {
+		// A name whose index is gone is what a crash during Drop leaves.
+		if _, err := os.Lstat(filepath.Join(b.dir, dir)); !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(fmt.Errorf("%w: %s", retriever.ErrIndexExists, dir), err)
+		}
+	}
+	dir, err := b.freeDirectory(names, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.claim(dir); err != nil {
+		if errors.Is(err, retriever.ErrLocked) {
+			err = retriever.ErrIndexExists
 		}
 		return nil, err
 	}
+	x, err := b.createClaimed(name, dir, names)
+	if err != nil {
+		b.release(dir)
+		return nil, err
+	}
+	return x, nil
+}
+
+func (b *Backend) createClaimed(name, dir string, names directories) (*Index, error) {
+	path := filepath.Join(b.dir, dir)
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -184,9 +247,12 @@ func (b *Backend) createClaimed(name string) (*Index, error) {
 		return nil, err
 	}
 	err = syncDir(b.dir)
+	if _, mapped := names[name]; err == nil && (mapped || dir != name) {
+		err = b.changeDirectories(func(d directories) error { d.put(name, dir); return nil })
+	}
 	if err == nil {
 		var x *Index
-		if x, err = b.openClaimed(name); err == nil {
+		if x, err = b.openClaimed(name, dir); err == nil {
 			return x, nil
 		}
 	}
@@ -227,22 +293,36 @@ func (b *Backend) Names(ctx context.Context) ([]string, error) {
 	if closed {
 		return nil, fmt.Errorf("bleve: list indexes: %w", retriever.ErrClosed)
 	}
+	b.naming.RLock()
+	defer b.naming.RUnlock()
 	entries, err := os.ReadDir(b.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	var known directories
+	if err == nil {
+		known, err = b.directories()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("bleve: list indexes: %w", err)
 	}
-	var names []string
+	candidates := slices.Collect(maps.Keys(known))
 	for _, entry := range entries {
-		if retriever.ValidIndexName(entry.Name()) != nil {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(b.dir, entry.Name(), settingsFile)); err == nil {
-			names = append(names, entry.Name())
+		if _, mapped := known[entry.Name()]; !mapped && !known.taken(entry.Name()) {
+			candidates = append(candidates, entry.Name())
 		}
 	}
+	var names []string
+	for _, name := range candidates {
+		if retriever.ValidIndexName(name) != nil {
+			continue
+		}
+		dir, _ := known.of(name)
+		if _, err := os.Stat(filepath.Join(b.dir, dir, settingsFile)); err == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
 	return names, nil
 }
 
@@ -252,18 +332,34 @@ func (b *Backend) Drop(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return b.fail("drop", name, err)
 	}
-	if err := b.claim(name); err != nil {
-		return b.fail("drop", name, err)
-	}
-	defer b.release(name)
-	if err := b.dropClaimed(name); err != nil {
+	if err := b.drop(name); err != nil {
 		return b.fail("drop", name, err)
 	}
 	return nil
 }
 
-func (b *Backend) dropClaimed(name string) error {
-	path := filepath.Join(b.dir, name)
+func (b *Backend) drop(name string) error {
+	b.naming.Lock()
+	defer b.naming.Unlock()
+	dir, err := b.find(name)
+	if err != nil {
+		return err
+	}
+	if err := b.claim(dir); err != nil {
+		return err
+	}
+	defer b.release(dir)
+	if err := b.dropClaimed(dir); err != nil {
+		return err
+	}
+	if dir == name {
+		return nil
+	}
+	return b.changeDirectories(func(d directories) error { delete(d, name); return nil })
+}
+
+func (b *Backend) dropClaimed(dir string) error {
+	path := filepath.Join(b.dir, dir)
 	if _, err := readSettings(path); err != nil && !errors.Is(err, retriever.ErrCorrupt) {
 		return err
 	} else if _, statErr := os.Stat(filepath.Join(path, settingsFile)); statErr != nil {
@@ -280,7 +376,7 @@ func (b *Backend) dropClaimed(name string) error {
 		return err
 	}
 	// Renamed first, so that the index is there as a whole or not at all.
-	if err := os.Rename(path, filepath.Join(doomed, name)); err != nil {
+	if err := os.Rename(path, filepath.Join(doomed, dir)); err != nil {
 		return errors.Join(err, os.Remove(doomed))
 	}
 	return errors.Join(syncDir(b.dir), os.RemoveAll(doomed))
@@ -296,10 +392,18 @@ const (
 // that died.
 const abandonedAfter = time.Hour
 
+// numbered are the directories of indexes that were made while another index lay
+// in the directory of their name.
+var numbered = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*(\.[a-z]+)?\.[0-9]+$`)
+
 // sweep removes what processes that died left behind. What cannot be removed
 // now is tried again next time.
 func (b *Backend) sweep() {
 	entries, err := os.ReadDir(b.dir)
+	if err != nil {
+		return
+	}
+	names, err := b.directories()
 	if err != nil {
 		return
 	}
@@ -308,6 +412,10 @@ func (b *Backend) sweep() {
 		if strings.HasPrefix(entry.Name(), prefixDropped) {
 			abandoned = true
 		} else if strings.HasPrefix(entry.Name(), prefixCreating) {
+			info, err := entry.Info()
+			abandoned = err == nil && time.Since(info.ModTime()) > abandonedAfter
+		} else if numbered.MatchString(entry.Name()) && !names.taken(entry.Name()) {
+			// An index that was made but never got its name.
 			info, err := entry.Info()
 			abandoned = err == nil && time.Since(info.ModTime()) > abandonedAfter
 		}

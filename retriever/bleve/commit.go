@@ -59,7 +59,7 @@ func (x *Index) commit(group []*request) error {
 		}
 		c := &change{view: view{snapshot, current}, fields: maps.Clone(current.Fields), final: map[string]*outcome{}}
 		for _, r := range group {
-			if err := c.apply(r); err != nil {
+			if err := c.apply(x, r); err != nil {
 				return err
 			}
 		}
@@ -123,6 +123,9 @@ type change struct {
 	view   view
 	fields map[string]retriever.FieldType
 	final  map[string]*outcome
+	// touched says that the state is written even if no record changes, declared
+	// that fields were added to it.
+	touched, declared bool
 }
 
 // outcome returns the state of a document at this point of the commit.
@@ -139,7 +142,16 @@ func (c *change) outcome(id string) (o *outcome, there bool, err error) {
 	return o, before != nil, nil
 }
 
-func (c *change) apply(r *request) error {
+func (c *change) apply(x *Index, r *request) error {
+	c.touched = c.touched || r.touch
+	if r.rewrite != "" {
+		if err := c.rewrite(x, r.rewrite); err != nil {
+			return err
+		}
+	}
+	if err := c.declare(r.declare); err != nil {
+		r.refused = append(r.refused, err)
+	}
 	for _, id := range r.deletes {
 		o, there, err := c.outcome(id)
 		if err != nil {
@@ -202,8 +214,15 @@ func (c *change) batch(now time.Time, generation uint64) (*index.Batch, *state, 
 		next.Passages -= uint64(o.before.Passages)
 		next.Terms -= o.before.Terms
 	}
-	if len(b.IndexOps) == 0 {
-		return nil, nil, nil
+	if len(b.IndexOps) == 0 && !c.declared {
+		if !c.touched {
+			return nil, nil, nil
+		}
+		if generation > next.Generation {
+			next.Generation = generation + 1
+		}
+		b, err := stateBatch(&next)
+		return b, &next, err
 	}
 	next.Generation = max(next.Generation, generation) + 1
 	data, err := json.Marshal(&next)

@@ -16,7 +16,8 @@ import (
 
 // Index is one open index.
 type Index struct {
-	name     string
+	// name changes when the index is swapped.
+	name     atomic.Pointer[string]
 	path     string
 	config   Config
 	analyzer analysis.Analyzer
@@ -44,7 +45,7 @@ var (
 )
 
 func (x *Index) fail(operation string, err error) error {
-	return fmt.Errorf("bleve: %s index %q: %w", operation, x.name, err)
+	return fmt.Errorf("bleve: %s index %q: %w", operation, *x.name.Load(), err)
 }
 
 // begin starts a call; the returned function ends it.
@@ -103,17 +104,27 @@ func (x *Index) Generation() uint64 { return x.generation.Load() }
 func (x *Index) Stats(ctx context.Context) (retriever.Statistics, error) {
 	var stats retriever.Statistics
 	err := x.withView(ctx, func(v view) error {
-		stats = retriever.Statistics{
-			Name: x.name, Documents: v.state.Documents, Passages: v.state.Passages, Generation: v.state.Generation,
-			Bytes: diskBytes(x.path), Analyzer: v.state.Analyzer, K1: x.config.K1, B: x.config.B,
-			AverageLength: v.state.averageLength(), Fields: v.state.Fields,
-		}
+		stats = x.statistics(v)
+		stats.Bytes = diskBytes(x.path)
 		return nil
 	})
 	if err != nil {
 		return retriever.Statistics{}, x.fail("describe", err)
 	}
 	return stats, nil
+}
+
+// statistics describes a view, but for the size on disk.
+func (x *Index) statistics(v view) retriever.Statistics {
+	stats := retriever.Statistics{
+		Name: *x.name.Load(), Documents: v.state.Documents, Passages: v.state.Passages, Generation: v.state.Generation,
+		Analyzer: v.state.Analyzer, K1: x.config.K1, B: x.config.B,
+		AverageLength: v.state.averageLength(), Fields: v.state.Fields,
+	}
+	if wanted, err := analyzerName(x.config.Analyzer); err == nil && wanted != v.state.Analyzer {
+		stats.Outdated = append(stats.Outdated, fmt.Sprintf("analyzer: it was built with %q, the configuration says %q", v.state.Analyzer, x.config.Analyzer))
+	}
+	return stats
 }
 
 // diskBytes adds up the files of a directory. Files may vanish meanwhile, so

@@ -19,11 +19,16 @@ type prepared struct {
 	passages []*record
 	types    map[string]retriever.FieldType
 	size     int
+	// indexedAt is when the document was stored, if that is not now.
+	indexedAt time.Time
 }
 
 // documentRecord encodes the document's own record as of now.
 func (p *prepared) documentRecord(now time.Time) (*record, error) {
 	p.document.IndexedAt = now
+	if !p.indexedAt.IsZero() {
+		p.document.IndexedAt = p.indexedAt
+	}
 	data, err := json.Marshal(&p.document)
 	if err != nil {
 		return nil, err

@@ -91,10 +91,7 @@ func (x *Index) Document(ctx context.Context, id string) (retriever.Document, er
 		if err != nil {
 			return err
 		}
-		document = retriever.Document{
-			ID: id, Title: r.Title, Text: text, Metadata: r.metadata(), Source: r.Source,
-			Groups: r.Groups, Language: r.Language,
-		}
+		document = r.document(id, text)
 		return nil
 	})
 	if err != nil {

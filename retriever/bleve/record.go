@@ -65,6 +65,12 @@ func (r *documentRecord) info(id string) retriever.DocumentInfo {
 	}
 }
 
+func (r *documentRecord) document(id, text string) retriever.Document {
+	return retriever.Document{
+		ID: id, Title: r.Title, Text: text, Metadata: r.metadata(), Source: r.Source, Groups: r.Groups, Language: r.Language,
+	}
+}
+
 func (r *documentRecord) metadata() map[string]any { return retriever.DecodeMetadata(r.Metadata) }
 
 func decodeDocument(data []byte) (*documentRecord, error) {

@@ -133,6 +133,11 @@ func (x *Index) prepareAll(ctx context.Context, entries []retriever.Entry) ([]*p
 type request struct {
 	upserts []*prepared
 	deletes []string
+	// rewrite names a document to be written again as it is; touch asks for a
+	// commit even if nothing changes; declare adds fields.
+	rewrite string
+	touch   bool
+	declare map[string]retriever.FieldType
 
 	// The committer fills these before it closes done.
 	refused []error

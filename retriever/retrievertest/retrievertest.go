@@ -25,6 +25,7 @@ func Run(t *testing.T, newBackend func(t *testing.T) retriever.Backend) {
 		{"filter", testFilter},
 		{"groups", testGroups},
 		{"concurrency", testConcurrency},
+		{"lifecycle", testLifecycle},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, newBackend) })
 	}
