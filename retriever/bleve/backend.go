@@ -153,6 +153,7 @@ func (b *Backend) openClaimed(name, dir string) (*Index, error) {
 	if err := x.loadState(s); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
+	x.flats = startFlats(filepath.Join(path, flatFolder), x.snapshot)
 	x.committer.Add(1)
 	go x.commitLoop()
 	b.lock.Lock()

@@ -47,7 +47,7 @@ type squad struct {
 
 // benchData makes n passages deterministically from the sentences of real
 // paragraphs, and returns real questions about them.
-func benchData(b *testing.B, n int) ([]retriever.Entry, []string) {
+func benchData(b testing.TB, n int) ([]retriever.Entry, []string) {
 	b.Helper()
 	var sentences, questions []string
 	for _, file := range []string{"new_wiki.json", "reddit.json", "amazon_reviews.json"} {

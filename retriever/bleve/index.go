@@ -37,6 +37,7 @@ type Index struct {
 	commits    chan *request
 	committer  sync.WaitGroup
 	scratch    sync.Pool // of *scratch
+	flats      *flats
 }
 
 var (
@@ -153,6 +154,7 @@ func (x *Index) Close() error {
 	x.closed = true
 	close(x.commits)
 	x.committer.Wait()
+	x.flats.close()
 	x.engineLock.Lock()
 	defer x.engineLock.Unlock()
 	var err error

@@ -2,6 +2,7 @@ package bleve
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -56,6 +57,9 @@ type queryTerm struct {
 	idf       float64
 }
 
+// weight is what a passage's share of the term is multiplied by.
+func (t *queryTerm) weight() float64 { return float64(t.count) * t.idf }
+
 // queryTerms analyses a query into its distinct terms in order of appearance.
 func (x *Index) queryTerms(text string) []queryTerm {
 	var terms []queryTerm
@@ -87,10 +91,11 @@ func newBM25(c Config, averageLength float64) bm25 {
 	return m
 }
 
-// score returns the share of one term with weight w = count · idf.
-func (m bm25) score(w float64, tf, length uint64) float64 {
+// norm returns what a term's weight (count · idf) is multiplied by. It grows with
+// the frequency, never with the length, and stays below k1 + 1.
+func (m bm25) norm(tf, length uint64) float64 {
 	f := float64(tf)
-	return w * f * (m.k1 + 1) / (f + m.base + m.slope*float64(length))
+	return f * (m.k1 + 1) / (f + m.base + m.slope*float64(length))
 }
 
 func idf(passages, documents uint64) float64 {
@@ -103,33 +108,59 @@ type searched struct {
 	*scorch.SegmentSnapshot
 	dictionary segment.TermDictionary
 	excluded   *roaring.Bitmap
+	// flat is the segment's flat file, or nil.
+	flat *flat
+}
+
+// postings returns of how many live passages a term is.
+func (s *searched) postings(term []byte) (uint64, error) {
+	if s.flat != nil && s.Deleted() == nil {
+		t, _ := s.flat.term(term)
+		return uint64(t.count), nil
+	}
+	postings, err := s.dictionary.PostingsList(term, s.Deleted(), nil)
+	if err != nil {
+		return 0, err
+	}
+	return postings.Count(), nil
 }
 
 // search returns the best hits, complete with what is stored of them.
 func (x *Index) search(ctx context.Context, v view, terms []queryTerm, query *retriever.Query) ([]retriever.Hit, error) {
 	segments := make([]searched, 0, len(v.Segments()))
+	defer func() {
+		for i := range segments {
+			if segments[i].flat != nil {
+				segments[i].flat.release()
+			}
+		}
+	}()
 	for _, s := range v.Segments() {
 		dictionary, err := s.Segment().Dictionary(fieldText)
 		if err != nil {
 			return nil, err
 		}
-		segments = append(segments, searched{SegmentSnapshot: s, dictionary: dictionary})
+		segments = append(segments, searched{SegmentSnapshot: s, dictionary: dictionary, flat: x.flats.acquire(s)})
 		for i := range terms {
 			// Counted without what is deleted, but with what is filtered out.
-			postings, err := dictionary.PostingsList(terms[i].text, s.Deleted(), nil)
+			n, err := segments[len(segments)-1].postings(terms[i].text)
 			if err != nil {
 				return nil, err
 			}
-			terms[i].documents += postings.Count()
+			terms[i].documents += n
 		}
 	}
 	for i := range terms {
 		terms[i].idf = idf(v.state.Passages, terms[i].documents)
 	}
+	// Every passage's sum is made in this order, in whatever way it is found, so
+	// that equal passages get equal sums.
+	ordered := slices.Clone(terms)
+	slices.SortStableFunc(ordered, func(a, b queryTerm) int { return cmp.Compare(b.weight(), a.weight()) })
 	model := newBM25(x.config, v.state.averageLength())
 	best := newTopK(query.TopK, segments)
 	for i := range segments {
-		if err := x.scoreSegment(ctx, &segments[i], i, v, terms, model, query, best); err != nil {
+		if err := x.scoreSegment(ctx, &segments[i], i, v, ordered, model, query, best); err != nil {
 			return nil, err
 		}
 	}
@@ -150,6 +181,7 @@ type scratch struct {
 	// queries.
 	scores  []float64
 	touched []uint32
+	window  window
 }
 
 // checkEvery is after how many postings a query looks whether it is cancelled.
@@ -171,6 +203,13 @@ func (x *Index) scoreSegment(ctx context.Context, s *searched, number int, v vie
 	if work == nil {
 		work = &scratch{}
 	}
+	if s.flat != nil {
+		if err := scoreFlat(ctx, s, number, terms, model, best, &work.window); err != nil {
+			return err
+		}
+		x.scratch.Put(work)
+		return nil
+	}
 	if count := int(s.Segment().Count()); len(work.scores) < count {
 		work.scores = make([]float64, count)
 	}
@@ -183,7 +222,7 @@ func (x *Index) scoreSegment(ctx context.Context, s *searched, number int, v vie
 			return err
 		}
 		iterator = postings.Iterator(true, true, false, iterator)
-		weight := float64(term.count) * term.idf
+		weight := term.weight()
 		for {
 			posting, err := iterator.Next()
 			if err != nil {
@@ -200,7 +239,7 @@ func (x *Index) scoreSegment(ctx context.Context, s *searched, number int, v vie
 			if work.scores[n] == 0 {
 				work.touched = append(work.touched, uint32(n))
 			}
-			work.scores[n] += model.score(weight, posting.Frequency(), length.NormUint64())
+			work.scores[n] += weight * model.norm(posting.Frequency(), length.NormUint64())
 			if left--; left == 0 {
 				if err := ctx.Err(); err != nil {
 					return err
@@ -218,6 +257,16 @@ func (x *Index) scoreSegment(ctx context.Context, s *searched, number int, v vie
 	work.touched = work.touched[:0]
 	x.scratch.Put(work)
 	return nil
+}
+
+// document returns the record of a passage's document.
+func (s *searched) document(passage uint64, id string) (uint64, bool, error) {
+	if s.flat != nil {
+		if n, ok := s.flat.parent(passage); ok {
+			return n, true, nil
+		}
+	}
+	return locateIn(s.SegmentSnapshot, documentKey(id))
 }
 
 // fetch reads what is stored of the hits, and of each document once.
@@ -244,7 +293,7 @@ func fetch(ctx context.Context, segments []searched, candidates []candidate) ([]
 		d := documents[id]
 		if d == nil {
 			// One batch wrote both, so they lie in the same segment.
-			n, ok, err := locateIn(s, documentKey(id))
+			n, ok, err := segments[c.segment].document(c.record, id)
 			if err != nil {
 				return nil, err
 			}
@@ -300,7 +349,7 @@ func explain(segments []searched, candidates []candidate, terms []queryTerm, mod
 				tf, length := posting.Frequency(), posting.(lengthKnower).NormUint64()
 				hits[i].Explanation = append(hits[i].Explanation, retriever.TermScore{
 					Term: string(term.text), TermFrequency: int(tf), DocumentFrequency: int(term.documents), IDF: term.idf,
-					Score: model.score(float64(term.count)*term.idf, tf, length),
+					Score: term.weight() * model.norm(tf, length),
 				})
 			}
 		}

@@ -44,6 +44,14 @@ func (t *topK) offer(c candidate) error {
 	return t.err
 }
 
+// worst returns the score below which no candidate is taken.
+func (t *topK) worst() float64 {
+	if len(t.heap) < t.k {
+		return -1
+	}
+	return t.heap[0].score
+}
+
 // ranked returns the candidates, best first. The heap is used up.
 func (t *topK) ranked() ([]candidate, error) {
 	slices.SortFunc(t.heap, func(a, b candidate) int {
@@ -63,6 +71,9 @@ func (t *topK) ranked() ([]candidate, error) {
 func (t *topK) before(a, b *candidate) bool {
 	if a.score != b.score {
 		return a.score > b.score
+	}
+	if f := t.segments[a.segment].flat; f != nil && a.segment == b.segment {
+		return f.rank(a.record) < f.rank(b.record)
 	}
 	return bytes.Compare(t.key(a), t.key(b)) < 0
 }
