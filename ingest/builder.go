@@ -173,6 +173,14 @@ func (b *Builder) Page() {
 	b.newPage = b.out.Len() > 0
 }
 
+// PageWithin starts the next page within a paragraph: the text of the next block
+// follows that of the last one, with nothing but the glue between them.
+func (b *Builder) PageWithin(glue string) {
+	b.write(glue)
+	b.pages = append(b.pages, b.runes)
+	b.newPage = true
+}
+
 // Pages returns how many pages were started.
 func (b *Builder) Pages() int { return len(b.pages) }
 

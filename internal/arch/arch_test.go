@@ -75,6 +75,8 @@ var importers = map[string][]string{
 	"github.com/spf13/cobra":          {"cmd/needle"},
 	"github.com/schollz/progressbar":  {"cmd/needle"},
 	"github.com/goccy/go-yaml":        {"pipeline"},
+	"github.com/klippa-app/go-pdfium": {"ingest/pdf"},
+	"github.com/tetratelabs/wazero":   {"ingest/pdf"},
 	"github.com/dustin/go-humanize":   {"pipeline"},
 }
 

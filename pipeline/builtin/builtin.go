@@ -19,6 +19,7 @@ import (
 	"github.com/needle-search/needle/models/onnx"
 	"github.com/needle-search/needle/models/tokenizer"
 
+	"github.com/needle-search/needle/ingest/pdf"
 	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/pipeline"
 	"github.com/needle-search/needle/retriever"
@@ -43,6 +44,7 @@ func Registry() *pipeline.Registry {
 	r.AddHead(models.HeadClassification, head(classification.New))
 	r.AddHead(models.HeadTokens, head(tokens.New))
 
+	r.AddFormat("pdf", func() pipeline.FormatConfig { return &pdfConfig{Config: pdf.DefaultConfig()} })
 	for _, p := range processors() {
 		r.AddProcessor(p)
 	}

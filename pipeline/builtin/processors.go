@@ -1,9 +1,12 @@
 package builtin
 
 import (
+	"sync"
+
 	"github.com/needle-search/needle/ingest"
 	"github.com/needle-search/needle/ingest/jsonl"
 	"github.com/needle-search/needle/ingest/markdown"
+	"github.com/needle-search/needle/ingest/pdf"
 	"github.com/needle-search/needle/ingest/squad"
 	"github.com/needle-search/needle/ingest/text"
 )
@@ -11,4 +14,17 @@ import (
 // processors are the file formats, the most specific first.
 func processors() []ingest.Processor {
 	return []ingest.Processor{squad.Processor{}, jsonl.Processor{}, markdown.New(), text.Processor{}}
+}
+
+// pdfConfig makes the settings of PDF files the section of a configuration.
+type pdfConfig struct {
+	pdf.Config `yaml:",inline"`
+
+	once      sync.Once
+	processor *pdf.Processor
+}
+
+func (c *pdfConfig) Processor() ingest.Processor {
+	c.once.Do(func() { c.processor = pdf.New(c.Config) })
+	return c.processor
 }
