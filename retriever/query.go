@@ -25,6 +25,9 @@ type Hit struct {
 	Source   Source
 	Metadata map[string]any
 	Scores   Scores
+	// Ref is how the index that returned the hit finds the passage again; it
+	// may be empty and means nothing to others. See [VectorStore].
+	Ref string
 	// Explanation says how the retrieval score came about, only on request.
 	Explanation []TermScore
 }
@@ -80,4 +83,13 @@ type Statistics struct {
 	// Outdated says what of the configuration the index was built without; it
 	// takes force when the index is rebuilt.
 	Outdated []string `json:"outdated,omitempty"`
+	// Vectors says for each model how many passages have a vector.
+	Vectors []VectorStatistics `json:"vectors,omitempty"`
+}
+
+// VectorStatistics describes the vectors of one model.
+type VectorStatistics struct {
+	// Model is the hash of the model that made the vectors.
+	Model string `json:"model"`
+	VectorCoverage
 }

@@ -47,6 +47,7 @@ func (x *Index) commit(group []*request) error {
 	}
 	var b *index.Batch
 	var next *state
+	var c *change
 	err = guard(func() error {
 		snapshot, err := e.snapshot()
 		if err != nil {
@@ -57,7 +58,7 @@ func (x *Index) commit(group []*request) error {
 		if err != nil {
 			return err
 		}
-		c := &change{view: view{snapshot, current}, fields: maps.Clone(current.Fields), final: map[string]*outcome{}}
+		c = &change{view: view{snapshot, current}, fields: maps.Clone(current.Fields), final: map[string]*outcome{}}
 		for _, r := range group {
 			if err := c.apply(x, r); err != nil {
 				return err
@@ -77,6 +78,7 @@ func (x *Index) commit(group []*request) error {
 		return err
 	}
 	x.generation.Store(next.Generation)
+	x.noteCommit(c, next.Generation)
 	return nil
 }
 

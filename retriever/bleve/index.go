@@ -2,6 +2,7 @@ package bleve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -38,6 +39,9 @@ type Index struct {
 	committer  sync.WaitGroup
 	scratch    sync.Pool // of *scratch
 	flats      *flats
+
+	vectorLock sync.Mutex
+	vectorSets map[string]*vectorSet // by model
 }
 
 var (
@@ -104,9 +108,13 @@ func (x *Index) Generation() uint64 { return x.generation.Load() }
 // Stats implements [retriever.Index].
 func (x *Index) Stats(ctx context.Context) (retriever.Statistics, error) {
 	var stats retriever.Statistics
-	err := x.withView(ctx, func(v view) error {
+	vectors, err := x.vectorStatistics(ctx)
+	if err != nil {
+		return retriever.Statistics{}, x.fail("describe", err)
+	}
+	err = x.withView(ctx, func(v view) error {
 		stats = x.statistics(v)
-		stats.Bytes = diskBytes(x.path)
+		stats.Bytes, stats.Vectors = diskBytes(x.path), vectors
 		return nil
 	})
 	if err != nil {
@@ -157,9 +165,9 @@ func (x *Index) Close() error {
 	x.flats.close()
 	x.engineLock.Lock()
 	defer x.engineLock.Unlock()
-	var err error
+	err := x.closeVectors()
 	if x.engine != nil {
-		err = x.engine.close()
+		err = errors.Join(err, x.engine.close())
 		x.engine = nil
 	}
 	x.onClose()

@@ -29,6 +29,9 @@ func (x *Index) Verify(ctx context.Context) error {
 		}
 		return c.sums()
 	})
+	if err == nil {
+		err = x.verifyVectors(ctx)
+	}
 	if err != nil {
 		return x.fail("verify", err)
 	}

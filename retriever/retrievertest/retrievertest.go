@@ -26,6 +26,7 @@ func Run(t *testing.T, newBackend func(t *testing.T) retriever.Backend) {
 		{"groups", testGroups},
 		{"concurrency", testConcurrency},
 		{"lifecycle", testLifecycle},
+		{"vectors", testVectors},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, newBackend) })
 	}
