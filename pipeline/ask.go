@@ -66,12 +66,20 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 	}
 	ctx, cancel := p.withTimeout(ctx)
 	defer cancel()
-	found, err := p.retrieve(ctx, retrieval{
+	want := retrieval{
 		index: request.Index, text: request.Question, topK: p.candidates(),
 		filter: request.Filter, access: request.Access, explain: request.Explain,
-	})
+	}
+	known := p.lookupAnswer(m, want, request, begin)
+	if result := known.early(ctx, p, request.Index); result != nil {
+		return result, nil
+	}
+	found, err := p.retrieve(ctx, want)
 	if err != nil {
 		return nil, err
+	}
+	if result := known.late(found); result != nil {
+		return result, nil
 	}
 	hits := found.Hits[:min(p.config.Ranker.TopK, len(found.Hits))]
 	result = &Result{
@@ -96,6 +104,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 		options.Deadline = begin.Add(budget)
 		options.Round = 2 * m.service.Stats().Workers
 	}
+	options.Tokens = p.cachedTokens(m, found)
 	passages := passagesOf(hits)
 	reading, err := p.readObserved(ctx, m, request.Question, passages, options)
 	switch {
@@ -120,6 +129,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 	if err := units.candidates(ctx, result.Candidates); err != nil {
 		return nil, err
 	}
+	known.store(found, result)
 	result.TimingsMS["total"] = milliseconds(time.Since(begin))
 	return result, nil
 }

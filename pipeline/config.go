@@ -77,6 +77,9 @@ type Limits struct {
 	MaxQuestionTokens int `yaml:"max_question_tokens"`
 	// MaxDocumentBytes is the longest text of one document.
 	MaxDocumentBytes ByteSize `yaml:"max_document_bytes"`
+	// CacheBytes is the memory for answers, candidate lists and cut texts that
+	// may be asked for again; 0 means no cache.
+	CacheBytes ByteSize `yaml:"cache_bytes"`
 }
 
 // Server is about `needle serve`.
@@ -116,7 +119,7 @@ func DefaultConfig(registry *Registry) *Config {
 		},
 		Split:    ingest.DefaultSplitterConfig(),
 		Ingest:   IngestSection{Formats: registry.newFormats()},
-		Limits:   Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20},
+		Limits:   Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, CacheBytes: 256 << 20},
 		Server:   Server{Addr: "127.0.0.1:8080", MaxBodyBytes: 96 << 20},
 		Log:      Log{Level: "info"},
 		registry: registry,
@@ -223,6 +226,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Limits.MaxDocumentBytes < 1 {
 		fault("limits.max_document_bytes", c.Limits.MaxDocumentBytes, "1 or more")
+	}
+	if c.Limits.CacheBytes < 0 {
+		fault("limits.cache_bytes", c.Limits.CacheBytes, "0 (no cache) or more")
 	}
 	if c.Server.MaxBodyBytes < 1 {
 		fault("server.max_body_bytes", c.Server.MaxBodyBytes, "1 or more")

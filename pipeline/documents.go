@@ -79,7 +79,7 @@ func (p *Pipeline) Put(ctx context.Context, index string, documents []retriever.
 			entries, positions = append(entries, entry), append(positions, i)
 		}
 	}
-	err = upsert(ctx, target, entries, func(n int, err error) {
+	err = upsert(ctx, target, p.cache, entries, func(n int, err error) {
 		results[positions[n]] = nil
 		if err != nil {
 			refuse(positions[n], err)
@@ -101,11 +101,12 @@ func (p *Pipeline) Put(ctx context.Context, index string, documents []retriever.
 // upsert stores the entries at once, since every commit waits for the disk. The
 // function failed is told of every entry that is not known to be stored, with
 // the reason if it was refused for what it is; the error is nil if all were.
-func upsert(ctx context.Context, target retriever.Index, entries []retriever.Entry, failed func(n int, err error)) error {
+func upsert(ctx context.Context, target retriever.Index, remember *cache, entries []retriever.Entry, failed func(n int, err error)) error {
 	if len(entries) == 0 {
 		return nil
 	}
 	err := target.Upsert(ctx, entries)
+	remember.wrote(target, entryIDs(entries), err)
 	if err == nil {
 		return nil
 	}
@@ -178,7 +179,9 @@ func (p *Pipeline) Delete(ctx context.Context, index string, ids []string) (int,
 	if err != nil {
 		return 0, err
 	}
-	return target.Delete(ctx, ids)
+	n, err := target.Delete(ctx, ids)
+	p.cache.wrote(target, ids, err)
+	return n, err
 }
 
 // Stats describes one index.
@@ -229,6 +232,7 @@ func (p *Pipeline) CreateIndex(ctx context.Context, index string) error {
 		return err
 	}
 	p.indexes[index] = created
+	p.cache.open(created)
 	return nil
 }
 
@@ -246,6 +250,7 @@ func (p *Pipeline) DropIndex(ctx context.Context, index string) error {
 	}
 	if open, ok := p.indexes[index]; ok {
 		delete(p.indexes, index)
+		p.cache.drop(open)
 		if err := open.Close(); err != nil {
 			return err
 		}

@@ -26,6 +26,7 @@ type Pipeline struct {
 	backend retriever.Backend
 	// observer is never nil.
 	observer Observer
+	cache    *cache
 
 	// indexes are opened when they are first used and stay open.
 	mu      sync.Mutex
@@ -96,7 +97,7 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 	if err := os.MkdirAll(config.Data, 0o750); err != nil {
 		return nil, fmt.Errorf("pipeline: data directory: %w", err)
 	}
-	p := &Pipeline{config: config, logger: opts.logger, observer: opts.observer, indexes: make(map[string]retriever.Index)}
+	p := &Pipeline{config: config, logger: opts.logger, observer: opts.observer, cache: newCache(int64(config.Limits.CacheBytes)), indexes: make(map[string]retriever.Index)}
 	group, ctx := errgroup.WithContext(ctx)
 	if !opts.withoutReader {
 		group.Go(func() error {
@@ -244,6 +245,7 @@ func (p *Pipeline) index(ctx context.Context, name string) (retriever.Index, err
 		return nil, err
 	}
 	p.indexes[name] = index
+	p.cache.open(index)
 	return index, nil
 }
 

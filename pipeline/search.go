@@ -33,10 +33,7 @@ func (p *Pipeline) retrieve(ctx context.Context, r retrieval) (retrieved, error)
 	if err != nil {
 		return retrieved{}, err
 	}
-	results, err := index.Retrieve(ctx, retriever.Query{
-		Text: r.text, TopK: r.topK, Filter: r.filter,
-		Groups: r.access.Groups, AllGroups: r.access.AllGroups, Explain: r.explain,
-	})
+	results, err := p.retrieveCached(ctx, index, r)
 	end := time.Now()
 	p.observer.Stage(ctx, StageRetrieve, begin, end, err)
 	if err != nil {

@@ -54,7 +54,10 @@ func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncO
 			target, err = emptyTarget{}, nil
 		}
 	} else {
-		target, err = p.indexOrCreate(ctx, index)
+		var followed retriever.Index
+		if followed, err = p.indexOrCreate(ctx, index); err == nil {
+			target = p.remembering(followed)
+		}
 	}
 	if err != nil {
 		return ingest.SyncReport{}, err

@@ -57,6 +57,9 @@ type Options struct {
 	// Round is how many windows are read between two looks at the clock; 0
 	// means 4. Without a deadline all windows are handed over at once.
 	Round int
+	// Tokens, when set, cuts the text of a passage in place of the tokenizer, as
+	// the tokenizer would: for callers that remember what was cut.
+	Tokens func(passage retriever.Passage) models.Tokens
 }
 
 // A Reader extracts answers. It is safe for concurrent use.
@@ -97,9 +100,13 @@ func (r *Reader) Read(ctx context.Context, question string, passages []retriever
 	reading := Reading{Complete: true}
 	begin := time.Now()
 	questionTokens := r.tokenizer.Tokenize(question)
+	cut := opts.Tokens
+	if cut == nil {
+		cut = func(p retriever.Passage) models.Tokens { return r.tokenizer.Tokenize(p.Text) }
+	}
 	var windows []window
 	for i, p := range passages {
-		pairs, err := r.tokenizer.Pair(questionTokens, r.tokenizer.Tokenize(p.Text), r.config.MaxSeqLength, r.config.Stride)
+		pairs, err := r.tokenizer.Pair(questionTokens, cut(p), r.config.MaxSeqLength, r.config.Stride)
 		if err != nil {
 			return Reading{}, fmt.Errorf("reader: passage %q: %w", p.ID(), err)
 		}

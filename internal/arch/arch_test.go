@@ -50,6 +50,7 @@ var rules = []rule{
 	{"store/storetest", []string{"auth", "store"}, "one conformance suite for all drivers of the store"},
 	{"pipeline", []string{"retriever", "retriever/backup", "models", "models/infer", "reader", "ranker", "ingest", "store"}, "the pipeline knows interfaces, never implementations: those come through the Registry"},
 	{"pipeline/builtin", []string{"..."}, "the one list of implementations"},
+	{"telemetry", []string{"pipeline", "models", "models/infer", "retriever"}, "metrics and traces watch from outside"},
 	{"monitor", []string{"eval", "pipeline", "store"}, "monitoring watches from outside"},
 	{"api", []string{"api/internal/wire", "api/web", "pipeline", "monitor", "auth", "store", "retriever", "models", "ingest"}, "HTTP stands in front of the pipeline and knows the vocabulary only"},
 	{"api/internal/wire", []string{"auth", "store", "pipeline", "retriever", "models", "ingest"}, "what server and client must agree on"},
@@ -77,6 +78,9 @@ var importers = map[string][]string{
 	"github.com/goccy/go-yaml":        {"pipeline"},
 	"github.com/klippa-app/go-pdfium": {"ingest/pdf"},
 	"github.com/tetratelabs/wazero":   {"ingest/pdf"},
+	"github.com/hashicorp/golang-lru": {"pipeline"},
+	"github.com/prometheus":           {"telemetry"},
+	"go.opentelemetry.io":             {"telemetry"},
 	"github.com/dustin/go-humanize":   {"pipeline"},
 }
 

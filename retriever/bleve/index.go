@@ -102,6 +102,9 @@ func (x *Index) snapshot() (*scorch.IndexSnapshot, error) {
 	return x.engine.snapshot()
 }
 
+// Exclusive implements [retriever.Exclusive]: the directory is locked.
+func (x *Index) Exclusive() bool { return true }
+
 // Generation implements [retriever.Index].
 func (x *Index) Generation() uint64 { return x.generation.Load() }
 
