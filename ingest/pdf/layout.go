@@ -93,15 +93,13 @@ func columns(lines []line) (n int, left, right float64) {
 
 func gutter(lines []line, g gap) (n int, left, right float64) {
 	left, right = g.left, g.right
-	crossed, before, after := 0, 0, 0
+	var s sides
 	for i, l := range lines {
 		if i > 0 && l.top > lines[i-1].top+l.height() {
 			break // it goes up again: another column or frame begins
 		}
-		switch {
-		case l.right <= left+1 || l.left >= right-1:
-			// A line of one side only: the other column is shorter here.
-		default:
+		// A line of one side only says that the other column is shorter here.
+		if l.right > left+1 && l.left < right-1 {
 			hit := false
 			for _, h := range l.gaps {
 				lo, hi := max(left, h.left), min(right, h.right)
@@ -109,25 +107,52 @@ func gutter(lines []line, g gap) (n int, left, right float64) {
 					continue
 				}
 				left, right, hit = lo, hi, true
-				crossed++
-				before += utf8.RuneCountInString(l.text[:h.at])
-				after += utf8.RuneCountInString(l.text[h.at:])
+				s.add(l, h)
 				break
 			}
 			if !hit {
-				return accept(i, crossed, before, after), left, right
+				break
 			}
 		}
 		n = i + 1
 	}
-	return accept(n, crossed, before, after), left, right
+	if s.columns(n) {
+		return n, left, right
+	}
+	return 0, 0, 0
 }
 
-func accept(n, crossed, before, after int) int {
-	if crossed < columnLines || 2*crossed < n || min(before, after) < columnText*crossed {
-		return 0
+// sides collects what stands on either side of a gutter.
+type sides struct {
+	before, after int       // characters
+	ends          []float64 // where the text on the left ends
+	start         float64   // where the leftmost of it starts
+}
+
+func (s *sides) add(l line, g gap) {
+	if len(s.ends) == 0 || l.left < s.start {
+		s.start = l.left
 	}
-	return n
+	s.ends = append(s.ends, g.left)
+	s.before += utf8.RuneCountInString(l.text[:g.at])
+	s.after += utf8.RuneCountInString(l.text[g.at:])
+}
+
+// columns reports whether n lines are two columns rather than a table: there
+// are enough of them, with enough text, and most fill the left column.
+func (s *sides) columns(n int) bool {
+	crossed := len(s.ends)
+	if crossed < columnLines || 2*crossed < n || min(s.before, s.after) < columnText*crossed {
+		return false
+	}
+	full := 0
+	enough := s.start + 0.75*(slices.Max(s.ends)-s.start)
+	for _, end := range s.ends {
+		if end >= enough {
+			full++
+		}
+	}
+	return 3*full >= 2*crossed
 }
 
 // cut cuts a line at a gutter.
