@@ -41,6 +41,7 @@ var rules = []rule{
 	{"models/internal/ortlib", []string{"models"}, "finding the library needs nothing else"},
 	{"models/onnx", []string{"models", "models/internal/ort", "models/internal/ortlib"}, "the language model on ONNX Runtime"},
 	{"reader", []string{"retriever", "models"}, "reading works with any retriever and model"},
+	{"ranker", []string{"retriever", "models"}, "ranking works with any retriever and model"},
 	{"ingest", []string{"retriever", "models"}, "ingest makes documents, it does not know where they go"},
 	{"ingest/...", []string{"ingest", "retriever"}, "a file format knows its parent and its own library"},
 	{"eval", nil, "metrics and data-set formats, nothing else"},
