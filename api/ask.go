@@ -24,8 +24,7 @@ func (s *Server) ask(c *gin.Context) error {
 	}
 	request := body.Request
 	request.Budget = time.Duration(body.BudgetMS) * time.Millisecond
-	request.Access = s.access(c)
-	found, err := s.service.Ask(c.Request.Context(), request)
+	found, err := s.view(c).Ask(c.Request.Context(), request)
 	if err != nil {
 		return err
 	}
@@ -44,8 +43,7 @@ func (s *Server) search(c *gin.Context) error {
 	if err := s.readJSON(c, maxQueryBody, &request, false, false); err != nil {
 		return err
 	}
-	request.Access = s.access(c)
-	found, err := s.service.Search(c.Request.Context(), request)
+	found, err := s.view(c).Search(c.Request.Context(), request)
 	if err != nil {
 		return err
 	}

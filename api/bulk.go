@@ -152,7 +152,7 @@ func (b *bulkRequest) flush(ctx context.Context) error {
 	}
 	var fatal error
 	if len(b.documents) > 0 {
-		stored, err := b.server.service.Put(ctx, b.index, b.documents)
+		stored, err := b.server.view(b.c).Put(ctx, b.index, b.documents)
 		refused, rest := documentErrors(err)
 		if rest != nil && !b.started && len(stored) == 0 {
 			// Nothing was sent or stored, so the whole request can fail.

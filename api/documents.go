@@ -32,7 +32,7 @@ func (s *Server) listDocuments(c *gin.Context) error {
 			return fmt.Errorf("%w: limit: %q; allowed is 1 to %d", pipeline.ErrInvalidRequest, clip(given), pipeline.MaxListLimit)
 		}
 	}
-	infos, err := s.service.List(c.Request.Context(), name, after, limit)
+	infos, err := s.view(c).List(c.Request.Context(), name, after, limit)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (s *Server) getDocument(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	document, err := s.service.Document(c.Request.Context(), name, id)
+	document, err := s.view(c).Document(c.Request.Context(), name, id)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (s *Server) storeDocument(c *gin.Context, name, id string) error {
 	if err != nil {
 		return err
 	}
-	results, err := s.service.Put(c.Request.Context(), name, []retriever.Document{document})
+	results, err := s.view(c).Put(c.Request.Context(), name, []retriever.Document{document})
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (s *Server) deleteDocument(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.service.Delete(c.Request.Context(), name, []string{id})
+	n, err := s.view(c).Delete(c.Request.Context(), name, []string{id})
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (s *Server) deleteDocuments(c *gin.Context) error {
 			return fmt.Errorf("%w: ids[%d]: is empty", pipeline.ErrInvalidRequest, i)
 		}
 	}
-	n, err := s.service.Delete(c.Request.Context(), name, body.IDs)
+	n, err := s.view(c).Delete(c.Request.Context(), name, body.IDs)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func (s *Server) listIndexes(c *gin.Context) error {
-	indexes, err := s.service.Indexes(c.Request.Context())
+	indexes, err := s.view(c).Indexes(c.Request.Context())
 	if err != nil {
 		return err
 	}
@@ -21,7 +21,7 @@ func (s *Server) getIndex(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	stats, err := s.service.Stats(c.Request.Context(), name)
+	stats, err := s.view(c).Stats(c.Request.Context(), name)
 	if err != nil {
 		return err
 	}
@@ -38,10 +38,10 @@ func (s *Server) putIndex(c *gin.Context) error {
 	if err := s.readJSON(c, maxQueryBody, &struct{}{}, false, true); err != nil {
 		return err
 	}
-	if err := s.service.CreateIndex(c.Request.Context(), name); err != nil {
+	if err := s.view(c).CreateIndex(c.Request.Context(), name); err != nil {
 		return err
 	}
-	stats, err := s.service.Stats(c.Request.Context(), name)
+	stats, err := s.view(c).Stats(c.Request.Context(), name)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (s *Server) deleteIndex(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.service.DropIndex(c.Request.Context(), name); err != nil {
+	if err := s.view(c).DropIndex(c.Request.Context(), name); err != nil {
 		return err
 	}
 	noContent(c)

@@ -18,6 +18,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/needle-search/needle/api/internal/wire"
+	"github.com/needle-search/needle/auth"
 )
 
 // Keys of what a request keeps for its log line.
@@ -25,6 +26,7 @@ const (
 	keyRequestID = "needle.request_id"
 	keyCode      = "needle.code"
 	keyCause     = "needle.cause"
+	keySubject   = "needle.subject"
 )
 
 const headerRequestID = "X-Request-Id"
@@ -72,6 +74,9 @@ func (s *Server) observe(c *gin.Context) {
 			slog.Float64("duration_ms", float64(time.Since(begin).Microseconds())/1000),
 			slog.Int("bytes", max(0, c.Writer.Size())),
 			slog.String("request_id", id),
+		}
+		if who := identity(c).ID; who != "" && who != auth.AnonymousID {
+			attrs = append(attrs, slog.String("caller", who))
 		}
 		if code := c.GetString(keyCode); code != "" {
 			attrs = append(attrs, slog.String("code", code))

@@ -31,3 +31,12 @@ func (s *Server) page(file web.File) handler {
 		return nil
 	}
 }
+
+// pagePaths returns the paths of the page's files.
+func pagePaths() []string {
+	var paths []string
+	for _, file := range web.Files() {
+		paths = append(paths, file.Path)
+	}
+	return paths
+}

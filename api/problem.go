@@ -52,6 +52,27 @@ func kindOf(code string) kind {
 	case wire.CodeCancelled:
 		return kind{status: statusClientGone, title: "The request was cancelled", advice: "Send it again."}
 
+	case wire.CodeUnauthenticated:
+		return kind{status: 401, title: "A valid key is needed", advice: "Send Authorization: Bearer KEY. `needle keys create` makes one on the server's machine."}
+	case wire.CodeForbidden:
+		return kind{status: 403, title: "The key does not allow this", advice: "Ask the administrator of the server for a key that does.", open: true}
+	case wire.CodeRateLimited:
+		return kind{status: 429, title: "The key is used too often", advice: "Send it again after the seconds that Retry-After names.", open: true}
+	case wire.CodeInvalidRecord:
+		return kind{status: 400, title: "The entry cannot be stored", open: true}
+	case wire.CodeKeyNotFound:
+		return kind{status: 404, title: "There is no such key", advice: "GET /v1/keys lists them."}
+	case wire.CodePreconditionFailed:
+		return kind{status: 412, title: "The document has changed", advice: "Read it again, and send the change with its new ETag.", open: true}
+	case wire.CodeIdempotencyKeyReused:
+		return kind{status: 422, title: "The Idempotency-Key was used for another request", advice: "Make a new key for every new request, and send the same request when you repeat one."}
+	case wire.CodeIdempotencyInFlight:
+		return kind{status: 409, title: "The first request with this Idempotency-Key is still running", advice: "Wait for its answer, or send it again after the seconds that Retry-After names.", retryAfter: "1"}
+	case wire.CodeNoStore:
+		return kind{status: 503, title: "The server keeps no keys and no feedback", advice: "It was started without a store."}
+	case wire.CodeStoreUnavailable:
+		return kind{status: 503, title: "The store of keys cannot be used", advice: "Send it again later. The server's log has the cause under the request id.", retryAfter: "2"}
+
 	case wire.CodeEmptyQuestion:
 		return kind{status: 400, title: "The question is empty", open: true}
 	case wire.CodeQuestionTooLong:

@@ -26,7 +26,7 @@ func (s *Server) read(c *gin.Context) error {
 	}
 	request := body.ReadRequest
 	request.Budget = time.Duration(body.BudgetMS) * time.Millisecond
-	found, err := s.service.Read(c.Request.Context(), request)
+	found, err := s.view(c).Read(c.Request.Context(), request)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (s *Server) rerank(c *gin.Context) error {
 	for i, d := range body.Documents {
 		request.Documents[i] = string(d)
 	}
-	found, err := s.service.Rerank(c.Request.Context(), request)
+	found, err := s.view(c).Rerank(c.Request.Context(), request)
 	if err != nil {
 		return err
 	}

@@ -13,12 +13,11 @@ import (
 	"github.com/needle-search/needle/api/internal/wire"
 	"github.com/needle-search/needle/api/web"
 	"github.com/needle-search/needle/models"
-	"github.com/needle-search/needle/pipeline"
 	"github.com/needle-search/needle/retriever"
 )
 
 func (s *Server) routes(e *gin.Engine) {
-	e.Use(s.observe, s.recoverPanic, s.guard)
+	e.Use(s.observe, s.recoverPanic, s.guard, s.authenticate)
 	e.NoRoute(func(c *gin.Context) { s.fail(c, problemError{code: wire.CodeNotFound}) })
 	e.NoMethod(func(c *gin.Context) {
 		s.fail(c, problemError{wire.CodeMethodNotAllowed, c.Request.Method + " is not allowed here; allowed: " + c.Writer.Header().Get("Allow") + "."})
@@ -41,6 +40,10 @@ func (s *Server) routes(e *gin.Engine) {
 	e.POST("/v1/read", s.limited(s.read))
 	e.POST("/v1/rerank", s.limited(s.rerank))
 
+	e.GET("/v1/keys", s.limited(s.listKeys))
+	e.POST("/v1/keys", s.limited(s.createKey))
+	e.DELETE("/v1/keys/:key", s.limited(s.revokeKey))
+
 	e.GET("/v1/indexes", s.limited(s.listIndexes))
 	e.GET("/v1/indexes/:index", s.limited(s.getIndex))
 	e.PUT("/v1/indexes/:index", s.limited(s.putIndex))
@@ -54,11 +57,6 @@ func (s *Server) routes(e *gin.Engine) {
 	e.PUT("/v1/indexes/:index/documents/*id", s.limited(s.putDocument))
 	e.DELETE("/v1/indexes/:index/documents/*id", s.limited(s.deleteDocument))
 }
-
-// access says what the caller of a request may see. There is no authentication
-// yet, so whoever reaches the server sees everything; keys change this place
-// and no other.
-func (s *Server) access(*gin.Context) pipeline.Access { return pipeline.FullAccess() }
 
 // A handler answers a request or returns why it could not.
 type handler func(c *gin.Context) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 
 	"github.com/needle-search/needle/pipeline"
 )
@@ -44,6 +46,7 @@ type Config struct {
 	// a loopback address may be sent to, for a proxy that passes its own name
 	// on.
 	Hosts []string
+	Access
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -64,6 +67,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxBodyBytes < 0 || c.MaxRequests < 0 || c.MaxHeaderBytes < 0 {
 		faults = append(faults, errors.New("MaxBodyBytes, MaxRequests, MaxHeaderBytes: allowed is 0 (the default) or more"))
 	}
+	c.Access = c.Access.withDefaults()
 	if c.MaxBodyBytes == 0 {
 		c.MaxBodyBytes = 96 << 20
 	}
@@ -87,6 +91,10 @@ type Server struct {
 	// memory is what request bodies may take, all together.
 	memory *semaphore.Weighted
 	origin *http.CrossOriginProtection
+
+	rules    map[string]rule
+	limiters limiters
+	locks    documentLocks
 }
 
 // New returns a server in front of a service. A nil logger is silent.
@@ -108,7 +116,10 @@ func New(service pipeline.Service, config Config, logger *slog.Logger) (*Server,
 		running: make(chan struct{}, config.MaxRequests),
 		memory:  semaphore.NewWeighted(4 * config.MaxBodyBytes),
 		origin:  http.NewCrossOriginProtection(),
+		rules:   rules(),
 	}
+	s.locks.seed = maphash.MakeSeed()
+	s.limiters.byID = make(map[string]*rate.Limiter)
 	s.engine = newEngine(s.routes)
 	return s, nil
 }

@@ -48,6 +48,7 @@ func checkOptions(topK int, unit string) error {
 // retrieval, the result lists the unread candidates, is not complete and
 // carries a warning.
 func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, err error) {
+	request.Access, request.Groups = request.Access.Narrow(request.Groups), nil
 	begin := time.Now()
 	defer func() { p.observer.Finished(ctx, OperationAsk, result, begin, time.Now(), err) }()
 	if err := errors.Join(checkText(request.Question), checkOptions(request.TopK, request.OffsetUnit)); err != nil {

@@ -3,8 +3,6 @@ package pipeline
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -82,20 +80,6 @@ type Limits struct {
 	CacheBytes ByteSize `yaml:"cache_bytes"`
 }
 
-// Server is about `needle serve`.
-type Server struct {
-	// Addr is host:port. Without AllowPublic only loopback addresses are
-	// accepted, because there is no authentication yet.
-	Addr string `yaml:"addr"`
-	// AllowPublic lets everybody who reaches the address ask, read and write.
-	AllowPublic bool `yaml:"allow_public"`
-	// Hosts are names, beside localhost and IP addresses, by which requests may
-	// address a server on loopback, such as that of a proxy in front of it.
-	Hosts []string `yaml:"hosts"`
-	// MaxBodyBytes is the longest request body.
-	MaxBodyBytes ByteSize `yaml:"max_body_bytes"`
-}
-
 // Log sets up logging.
 type Log struct {
 	Level string `yaml:"level"` // debug, info, warn, error
@@ -120,7 +104,7 @@ func DefaultConfig(registry *Registry) *Config {
 		Split:    ingest.DefaultSplitterConfig(),
 		Ingest:   IngestSection{Formats: registry.newFormats()},
 		Limits:   Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, CacheBytes: 256 << 20},
-		Server:   Server{Addr: "127.0.0.1:8080", MaxBodyBytes: 96 << 20},
+		Server:   defaultServer(),
 		Log:      Log{Level: "info"},
 		registry: registry,
 	}
@@ -230,28 +214,9 @@ func (c *Config) Validate() error {
 	if c.Limits.CacheBytes < 0 {
 		fault("limits.cache_bytes", c.Limits.CacheBytes, "0 (no cache) or more")
 	}
-	if c.Server.MaxBodyBytes < 1 {
-		fault("server.max_body_bytes", c.Server.MaxBodyBytes, "1 or more")
-	}
-	if err := c.Server.validateAddr(); err != nil {
-		faults = append(faults, err)
-	}
+	faults = append(faults, c.Server.validate()...)
 	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	return errors.Join(faults...)
-}
-
-func (s Server) validateAddr() error {
-	host, _, err := net.SplitHostPort(s.Addr)
-	if err != nil {
-		return fmt.Errorf("server.addr: %q; allowed is host:port", s.Addr)
-	}
-	if s.AllowPublic || host == "localhost" {
-		return nil
-	}
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
-		return nil
-	}
-	return fmt.Errorf("server.addr: %q is not a loopback address; anybody who reaches it could read and write. Put a proxy with authentication in front, or set server.allow_public: true", s.Addr)
 }
 
 func isCUDA(device string) bool {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/needle-search/needle/ingest"
 	"github.com/needle-search/needle/retriever"
+	"github.com/needle-search/needle/store"
 )
 
 // splitter returns what cuts documents into passages that fit the reader. The
@@ -181,7 +182,10 @@ func (p *Pipeline) Delete(ctx context.Context, index string, ids []string) (int,
 	}
 	n, err := target.Delete(ctx, ids)
 	p.cache.wrote(target, ids, err)
-	return n, err
+	if err != nil {
+		return n, err
+	}
+	return n, p.eraseDocuments(ctx, index, ids)
 }
 
 // Stats describes one index.
@@ -258,7 +262,7 @@ func (p *Pipeline) DropIndex(ctx context.Context, index string) error {
 	if err := p.backend.Drop(ctx, index); err != nil {
 		return err
 	}
-	return removeSources(p.config.Data, index)
+	return errors.Join(removeSources(p.config.Data, index), p.withStore(ctx, func(s *store.Store) error { return s.EraseIndex(ctx, index) }))
 }
 
 // Verify reads everything that an index stores and reports what is wrong; see

@@ -44,6 +44,8 @@ type Pipeline struct {
 
 	closeOnce sync.Once
 	closeErr  error
+
+	store storeHandle
 }
 
 var (
@@ -290,6 +292,7 @@ func (p *Pipeline) Close() error {
 		if p.backend != nil {
 			faults = append(faults, p.backend.Close())
 		}
+		faults = append(faults, p.store.close())
 		p.closeErr = errors.Join(faults...)
 	})
 	return p.closeErr

@@ -61,6 +61,7 @@ type Registry struct {
 	model      OpenModel
 	tokenizer  OpenTokenizer
 	profiles   []Profile
+	store      OpenStoreDriver
 }
 
 // AddRetriever registers a type of retriever; newConfig returns its defaults.

@@ -61,20 +61,13 @@ type Request struct {
 	// Explain fills Result.Candidates and the terms of their scores.
 	Explain bool `json:"explain,omitempty"`
 
+	// Groups narrows what is seen to documents of these groups and of none; see
+	// [Access.Narrow]. Nil means all that Access sees.
+	Groups []string `json:"groups,omitzero"`
+
 	// Access is the caller's; it never comes from a request body.
 	Access Access `json:"-"`
 }
-
-// Access says what a caller may see. The zero value sees documents without
-// groups only.
-type Access struct {
-	Groups    []string
-	AllGroups bool
-}
-
-// FullAccess sees everything: the command line on its own files, an embedding
-// program, an administrator.
-func FullAccess() Access { return Access{AllGroups: true} }
 
 // A SearchRequest asks for candidates only.
 type SearchRequest struct {
@@ -84,6 +77,8 @@ type SearchRequest struct {
 	Filter     *retriever.Filter `json:"filter,omitempty"`
 	OffsetUnit string            `json:"offset_unit,omitempty"`
 	Explain    bool              `json:"explain,omitempty"`
+	// Groups narrows what is seen; see [Request].
+	Groups []string `json:"groups,omitzero"`
 
 	Access Access `json:"-"`
 }

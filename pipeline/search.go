@@ -45,6 +45,7 @@ func (p *Pipeline) retrieve(ctx context.Context, r retrieval) (retrieved, error)
 // Search returns the best passages for a query without reading them. The
 // errors are those of [Pipeline.Ask] less the model's.
 func (p *Pipeline) Search(ctx context.Context, request SearchRequest) (result *SearchResult, err error) {
+	request.Access, request.Groups = request.Access.Narrow(request.Groups), nil
 	begin := time.Now()
 	defer func() { p.observer.Finished(ctx, OperationSearch, nil, begin, time.Now(), err) }()
 	if err := errors.Join(checkText(request.Query), checkOptions(request.TopK, request.OffsetUnit)); err != nil {

@@ -62,6 +62,9 @@ func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncO
 	if err != nil {
 		return ingest.SyncReport{}, err
 	}
+	if !options.DryRun {
+		target = erasingTarget{target, p, index}
+	}
 	started := time.Now()
 	if !options.DryRun {
 		for _, s := range sources {

@@ -90,6 +90,8 @@ type DocumentInfo struct {
 	Runes       int       `json:"length"` // length of the text in code points
 	IndexedAt   time.Time `json:"indexed_at,omitzero"`
 	Source      Source    `json:"source,omitzero"`
+	// Groups are those of the document.
+	Groups []string `json:"groups,omitempty"`
 }
 
 // Validate reports why a document cannot be stored: an id or text that is

@@ -85,6 +85,9 @@ type Statistics struct {
 	Outdated []string `json:"outdated,omitempty"`
 	// Vectors says for each model how many passages have a vector.
 	Vectors []VectorStatistics `json:"vectors,omitempty"`
+	// Restricted says that the caller may not see all documents, so the counts
+	// and sizes are left out (0).
+	Restricted bool `json:"restricted,omitempty"`
 }
 
 // VectorStatistics describes the vectors of one model.

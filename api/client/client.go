@@ -34,6 +34,7 @@ import (
 type Client struct {
 	base string
 	http *http.Client
+	key  string
 }
 
 var _ pipeline.Service = (*Client)(nil)
@@ -54,6 +55,14 @@ func New(baseURL string, httpClient *http.Client) (*Client, error) {
 		httpClient = &http.Client{}
 	}
 	return &Client{base: strings.TrimRight(u.String(), "/"), http: httpClient}, nil
+}
+
+// WithKey returns a client of the same server that sends an API key or a token
+// with every request. An empty key sends none.
+func (c *Client) WithKey(key string) *Client {
+	with := *c
+	with.key = key
+	return &with
 }
 
 // An Error is a problem that the server reported. It matches the sentinel
@@ -227,6 +236,9 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", contentType)
+	}
+	if c.key != "" {
+		request.Header.Set("Authorization", "Bearer "+c.key)
 	}
 	request.Header.Set("Accept", "application/json, application/x-ndjson, application/problem+json")
 	response, err := c.http.Do(request)

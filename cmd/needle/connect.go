@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,15 +37,11 @@ func (a *app) connect(ctx context.Context, options ...pipeline.Option) (*connect
 	if err != nil {
 		return nil, err
 	}
-	url := a.serverURL
-	if url == "" {
-		url = runningServer(ctx, cfg.Data)
+	service, err := a.server(ctx, cfg)
+	if err != nil {
+		return nil, err
 	}
-	if url != "" {
-		service, err := client.New(url, nil)
-		if err != nil {
-			return nil, err
-		}
+	if service != nil {
 		return &connection{Service: service, config: cfg}, nil
 	}
 	local, err := pipeline.Open(ctx, cfg, options...)
@@ -57,49 +54,82 @@ func (a *app) connect(ctx context.Context, options ...pipeline.Option) (*connect
 	return &connection{Service: local, config: cfg, local: local}, nil
 }
 
+// keyVariable is the environment variable with the API key for --server.
+const keyVariable = "NEEDLE_API_KEY"
+
+// server returns a client of the server that --server names, with the key of
+// the environment, or of the one that holds the data directory, with the token
+// that it left there for tools; nil if there is none.
+func (a *app) server(ctx context.Context, cfg *pipeline.Config) (*client.Client, error) {
+	if a.serverURL != "" {
+		service, err := client.New(a.serverURL, nil)
+		if err != nil {
+			return nil, err
+		}
+		return service.WithKey(os.Getenv(keyVariable)), nil
+	}
+	note := runningServer(ctx, cfg.Data)
+	if note.URL == "" {
+		return nil, nil
+	}
+	service, err := client.New(note.URL, nil)
+	if err != nil {
+		return nil, err
+	}
+	return service.WithKey(note.Token), nil
+}
+
 // serverFile stands in a data directory while a server holds it.
 const serverFile = "server.json"
 
 type serverNote struct {
 	URL string `json:"url"`
 	PID int    `json:"pid"`
+	// Token lets those in who can read this file, which is the owner of the data
+	// directory; it is new at every start.
+	Token string `json:"token"`
 }
 
-// runningServer returns the URL of the server that holds a data directory, or
-// "" if there is none. A note left behind by a killed server is ignored.
-func runningServer(ctx context.Context, dataDir string) string {
+// runningServer returns the note of the server that holds a data directory; its
+// URL is "" if there is none. A note left behind by a killed server is ignored.
+func runningServer(ctx context.Context, dataDir string) (running serverNote) {
 	data, err := os.ReadFile(filepath.Join(dataDir, serverFile))
 	if err != nil {
-		return ""
+		return running
 	}
 	var note serverNote
 	if json.Unmarshal(data, &note) != nil || note.URL == "" {
-		return ""
+		return running
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, note.URL+"/healthz", nil)
 	if err != nil {
-		return ""
+		return running
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return ""
+		return running
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return ""
+		return running
 	}
-	return note.URL
+	return note
 }
 
 // noteServer writes the note and returns what removes it.
-func noteServer(dataDir, url string) (remove func(), err error) {
-	data, err := json.Marshal(serverNote{URL: url, PID: os.Getpid()})
+func noteServer(dataDir string, note serverNote) (remove func(), err error) {
+	data, err := json.Marshal(note)
 	if err != nil {
 		return nil, err
 	}
 	path := filepath.Join(dataDir, serverFile)
+	// A file that a killed server left keeps its mode when it is written again,
+	// so it is made anew.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("serve: %w", err)
+	}
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		return nil, fmt.Errorf("serve: %w", err)
 	}

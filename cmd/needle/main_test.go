@@ -287,7 +287,7 @@ func TestServe(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the server does not come up:\n%s", log)
 		}
-		url = runningServer(t.Context(), data)
+		url = runningServer(t.Context(), data).URL
 	}
 	response, err := http.Get(url + "/readyz")
 	if err != nil {
@@ -330,7 +330,7 @@ func TestSecondProcess(t *testing.T) {
 	write(t, files, "a.txt", "Some text.")
 	mustNeedle(t, "index", "add", files, "--data", data)
 	_, log := process(t, "serve", "--data", data, "--addr", "127.0.0.1:0")
-	for deadline := time.Now().Add(60 * time.Second); runningServer(t.Context(), data) == ""; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); runningServer(t.Context(), data).URL == ""; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the server does not come up:\n%s", log)
 		}

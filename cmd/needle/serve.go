@@ -45,8 +45,8 @@ func serve(ctx context.Context, cfg *pipeline.Config) error {
 	// SIGTERM is how service managers stop a server; that is no error.
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if url := runningServer(ctx, cfg.Data); url != "" {
-		return fmt.Errorf("serve: a server at %s holds the data directory %s already", url, cfg.Data)
+	if note := runningServer(ctx, cfg.Data); note.URL != "" {
+		return fmt.Errorf("serve: a server at %s holds the data directory %s already", note.URL, cfg.Data)
 	}
 	log := logger(cfg)
 	var listen net.ListenConfig
@@ -66,12 +66,16 @@ func serve(ctx context.Context, cfg *pipeline.Config) error {
 	if err := p.Ready(ctx); err != nil {
 		return err
 	}
-	server, err := api.New(p, api.Config{MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), Hosts: cfg.Server.Hosts}, log)
+	access, err := serverAccess(ctx, cfg, p)
+	if err != nil {
+		return err
+	}
+	server, err := api.New(p, api.Config{MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), Hosts: cfg.Server.Hosts, Access: access}, log)
 	if err != nil {
 		return err
 	}
 	url := "http://" + listener.Addr().String()
-	remove, err := noteServer(cfg.Data, url)
+	remove, err := noteServer(cfg.Data, serverNote{URL: url, PID: os.Getpid(), Token: access.LocalToken})
 	if err != nil {
 		return err
 	}

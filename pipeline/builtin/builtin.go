@@ -45,6 +45,7 @@ func Registry() *pipeline.Registry {
 	r.AddHead(models.HeadTokens, head(tokens.New))
 
 	r.AddFormat("pdf", func() pipeline.FormatConfig { return &pdfConfig{Config: pdf.DefaultConfig()} })
+	r.SetStore(openStore)
 	for _, p := range processors() {
 		r.AddProcessor(p)
 	}

@@ -61,7 +61,7 @@ type documentRecord struct {
 func (r *documentRecord) info(id string) retriever.DocumentInfo {
 	return retriever.DocumentInfo{
 		ID: id, Title: r.Title, ContentHash: r.Hash, Passages: r.Passages, Runes: r.Runes,
-		IndexedAt: r.IndexedAt, Source: r.Source,
+		IndexedAt: r.IndexedAt, Source: r.Source, Groups: r.Groups,
 	}
 }
 

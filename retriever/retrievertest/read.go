@@ -73,6 +73,7 @@ func testRead(t *testing.T, newBackend func(*testing.T) retriever.Backend) {
 		got.IndexedAt = time.Time{}
 		want := retriever.DocumentInfo{
 			ID: e.Document.ID, Title: "Käfer", ContentHash: "h1", Passages: 4, Runes: len([]rune(e.Document.Text)), Source: e.Document.Source,
+			Groups: e.Document.Groups,
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("info = %+v\nwant %+v", got, want)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"time"
 
+	"github.com/needle-search/needle/auth"
 	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/pipeline"
 	"github.com/needle-search/needle/retriever"
+	"github.com/needle-search/needle/store"
 )
 
 // The codes of problems. They are stable: programs tell problems apart by
@@ -25,6 +27,17 @@ const (
 	CodeNotReady             = "not_ready"
 	CodeCancelled            = "cancelled"
 	CodeInternal             = "internal"
+
+	CodeUnauthenticated      = "unauthenticated"
+	CodeForbidden            = "forbidden"
+	CodeRateLimited          = "rate_limited"
+	CodeInvalidRecord        = "invalid_record"
+	CodeKeyNotFound          = "key_not_found"
+	CodePreconditionFailed   = "precondition_failed"
+	CodeIdempotencyKeyReused = "idempotency_key_reused"
+	CodeIdempotencyInFlight  = "idempotency_in_flight"
+	CodeNoStore              = "no_store"
+	CodeStoreUnavailable     = "store_unavailable"
 
 	CodeEmptyQuestion     = "empty_question"
 	CodeQuestionTooLong   = "question_too_long"
@@ -60,6 +73,16 @@ type Pair struct {
 // wraps several sentinels gets the first code in this order.
 func Pairs() []Pair {
 	return []Pair{
+		{CodeUnauthenticated, []error{auth.ErrUnauthenticated}},
+		{CodeForbidden, []error{auth.ErrForbidden}},
+		{CodeRateLimited, []error{auth.ErrRateLimited}},
+		{CodePreconditionFailed, []error{ErrPreconditionFailed}},
+		{CodeInvalidRecord, []error{store.ErrInvalidRecord, auth.ErrInvalidGrant}},
+		{CodeIdempotencyKeyReused, []error{store.ErrKeyReused}},
+		{CodeIdempotencyInFlight, []error{store.ErrInFlight}},
+		{CodeKeyNotFound, []error{store.ErrNotFound}},
+		{CodeNoStore, []error{ErrNoStore}},
+		{CodeStoreUnavailable, []error{store.ErrUnavailable, store.ErrClosed, store.ErrLocked, store.ErrCorrupt}},
 		{CodeEmptyQuestion, []error{pipeline.ErrEmptyQuestion}},
 		{CodeQuestionTooLong, []error{pipeline.ErrQuestionTooLong, models.ErrQuestionTooLong}},
 		{CodeInvalidText, []error{pipeline.ErrInvalidText}},

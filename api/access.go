@@ -1,0 +1,31 @@
+package api
+
+import (
+	"cmp"
+
+	"github.com/needle-search/needle/store"
+)
+
+// Access says who may use a server. The zero value lets everybody do
+// everything, which is for servers that only this machine can reach.
+type Access struct {
+	// Store keeps keys, idempotency records and feedback. As soon as it has
+	// ever had a key, every request needs one. Nil means that there are none.
+	Store *store.Store
+	// RequireKeys demands a key also while there is none.
+	RequireKeys bool
+	// Tokens checks bearer tokens that are no keys; nil means that there are
+	// none. With a verifier every request needs a key or token.
+	Tokens TokenVerifier
+	// LocalToken, unless empty, lets tools of this machine do everything; see
+	// docs/security.md.
+	LocalToken string
+	// DefaultIndex is the name of the index that is meant when none is named;
+	// empty means "default".
+	DefaultIndex string
+}
+
+func (a Access) withDefaults() Access {
+	a.DefaultIndex = cmp.Or(a.DefaultIndex, "default")
+	return a
+}
