@@ -1,0 +1,57 @@
+package pipeline
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// YAML returns all settings, defaults included, as a configuration file that
+// [ParseConfig] reads: a run can be done again from it. There are no secrets in
+// it, for keys such as password_env only name where they are.
+func (c *Config) YAML() ([]byte, error) {
+	data, err := yaml.Marshal(settings(reflect.ValueOf(c).Elem()))
+	if err != nil {
+		return nil, fmt.Errorf("config: write as YAML: %w", err)
+	}
+	return data, nil
+}
+
+// settings turns a section into a mapping with the keys in order of the fields.
+func settings(section reflect.Value) yaml.MapSlice {
+	var list yaml.MapSlice
+	for i := range section.NumField() {
+		field := section.Type().Field(i)
+		tag, ok := field.Tag.Lookup("yaml")
+		name, option, _ := strings.Cut(tag, ",")
+		value := section.Field(i)
+		switch {
+		case !ok || name == "-":
+		case option == "inline":
+			list = append(list, settings(value)...)
+		case value.Kind() == reflect.Struct:
+			list = append(list, yaml.MapItem{Key: name, Value: settings(value)})
+		case (value.Kind() == reflect.Slice || value.Kind() == reflect.Map) && value.Len() == 0:
+			// Written down, an empty list would differ from a missing one.
+		default:
+			list = append(list, yaml.MapItem{Key: name, Value: setting(value.Interface())})
+		}
+	}
+	if s, ok := section.Addr().Interface().(*RetrieverSection); ok && s.Options != nil {
+		list = append(list, settings(reflect.ValueOf(s.Options).Elem())...)
+	}
+	return list
+}
+
+func setting(value any) any {
+	switch v := value.(type) {
+	case time.Duration:
+		return v.String()
+	case ByteSize:
+		return int64(v) // its text is rounded
+	}
+	return value
+}
