@@ -111,6 +111,9 @@ type AnswerScores struct {
 	// questions, NoAnswerAccuracy that of the others (whose EM and F1 are the
 	// same).
 	HasAnswerEM, HasAnswerF1, NoAnswerAccuracy float64
+	// NoAnswerPrecision is the share of the questions above the threshold that
+	// have no answer; NaN if there are none above it.
+	NoAnswerPrecision float64
 	// BestEM and BestF1 are EMAll and F1All at the threshold that is best in
 	// hindsight, found as the official script finds it.
 	BestEM, BestF1                   float64
@@ -133,6 +136,7 @@ func ScoreAnswers(questions []Question, predictions map[string]Prediction, thres
 	entries := make([]thresholdEntry, 0, len(questions))
 	noAnswer := make([]float64, 0, len(questions))
 	impossible := make([]bool, 0, len(questions))
+	held, heldRightly := 0.0, 0.0
 	for _, q := range questions {
 		p, ok := predictions[q.ID]
 		if !ok {
@@ -146,6 +150,8 @@ func ScoreAnswers(questions []Question, predictions map[string]Prediction, thres
 		qs.EMAll, qs.F1All = qs.EM, qs.F1
 		if p.NoAnswer > threshold {
 			qs.EMAll, qs.F1All = indicator(q.Impossible), indicator(q.Impossible)
+			held++
+			heldRightly += qs.EMAll
 		}
 		s.add(qs)
 		entries = append(entries, thresholdEntry{question: qs, score: p.NoAnswer, empty: p.Text == ""})
@@ -153,6 +159,7 @@ func ScoreAnswers(questions []Question, predictions map[string]Prediction, thres
 		impossible = append(impossible, q.Impossible)
 	}
 	s.average()
+	s.NoAnswerPrecision = heldRightly / held
 	slices.SortStableFunc(entries, func(a, b thresholdEntry) int { return cmp.Compare(a.score, b.score) })
 	s.BestEM, s.BestEMThreshold = bestThreshold(entries, func(q QuestionScore) float64 { return q.EM })
 	s.BestF1, s.BestF1Threshold = bestThreshold(entries, func(q QuestionScore) float64 { return q.F1 })

@@ -150,13 +150,13 @@ func ScoreRankings(queries []RankedQuery) RankingScores {
 			continue
 		}
 		s.Queries++
-		ranking := Unique(q.Ranking)
+		scores := RankingMetrics(q)
 		for _, k := range RecallDepths() {
-			s.Recall[k] += RecallAt(ranking, q.Grades, k)
+			s.Recall[k] += scores[RecallName(k)]
 		}
-		s.MRR += ReciprocalRank(ranking, q.Grades)
-		s.MAP += AveragePrecision(ranking, q.Grades)
-		s.NDCG10 += NDCGAt(ranking, q.Grades, 10)
+		s.MRR += scores[MetricMRR]
+		s.MAP += scores[MetricMAP]
+		s.NDCG10 += scores[MetricNDCG10]
 	}
 	if s.Queries > 0 {
 		n := float64(s.Queries)
@@ -168,4 +168,19 @@ func ScoreRankings(queries []RankedQuery) RankingScores {
 		s.NDCG10 /= n
 	}
 	return s
+}
+
+// RankingMetrics returns the metrics of one query by the names that a [Report]
+// uses. The query must have a relevant document.
+func RankingMetrics(q RankedQuery) map[string]float64 {
+	ranking := Unique(q.Ranking)
+	scores := map[string]float64{
+		MetricMRR:    ReciprocalRank(ranking, q.Grades),
+		MetricMAP:    AveragePrecision(ranking, q.Grades),
+		MetricNDCG10: NDCGAt(ranking, q.Grades, 10),
+	}
+	for _, k := range RecallDepths() {
+		scores[RecallName(k)] = RecallAt(ranking, q.Grades, k)
+	}
+	return scores
 }

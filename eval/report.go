@@ -24,6 +24,11 @@ const (
 	MetricNDCG10      = "ndcg@10"
 	MetricNoAnswerAUC = "no_answer_auc"
 	MetricECE         = "ece"
+	// MetricNoAnswerPrecision is the share of the questions that were left
+	// without an answer which have none; MetricNoAnswerRecall the share of the
+	// questions without an answer that were left so.
+	MetricNoAnswerPrecision = "no_answer_precision"
+	MetricNoAnswerRecall    = "no_answer_recall"
 )
 
 // A Report is the outcome of one evaluation, as `needle eval --json` prints it.
@@ -51,6 +56,11 @@ type Model struct {
 	Hash string `json:"hash"`
 }
 
+// AnswerRecallName returns the metric name of the share of answered questions
+// with a right answer (exact match) among the first k, for example
+// "answer_recall@3".
+func AnswerRecallName(k int) string { return "answer_" + RecallName(k) }
+
 // Set stores a metric. A value that is not a finite number is left out, since
 // it says that the metric is undefined on this data and JSON has no word for
 // it.
@@ -76,6 +86,8 @@ func (r *Report) SetAnswers(s AnswerScores) {
 		r.Set(MetricEMAll, s.EMAll)
 	}
 	if s.Answered > 0 && s.Answered < s.Total {
+		r.Set(MetricNoAnswerPrecision, s.NoAnswerPrecision)
+		r.Set(MetricNoAnswerRecall, s.NoAnswerAccuracy)
 		r.Set(MetricBestF1, s.BestF1)
 		r.Set(MetricBestF1At, s.BestF1Threshold)
 		r.Set(MetricBestEM, s.BestEM)

@@ -31,14 +31,31 @@ type collection struct {
 	known map[string]bool
 }
 
-func loadCollection(path string, corpus []string) (*collection, error) {
+func loadCollection(format, path string, corpus []string) (*collection, error) {
 	c := newCollection(filepath.Base(path))
 	var err error
-	if c.dataset, err = readSQuAD(path); err != nil {
+	if c.dataset, err = readDataset(format, path); err != nil {
 		return nil, err
 	}
 	c.add(c.dataset)
 	return c, c.addCorpus(corpus)
+}
+
+// readDataset reads questions in the format squad or nq-open.
+func readDataset(format, path string) (*eval.Dataset, error) {
+	if format != "nq-open" {
+		return readSQuAD(path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	dataset, err := eval.ReadNQOpen(f)
+	if err != nil {
+		return nil, fmt.Errorf("eval: %s: %w", path, err)
+	}
+	return dataset, nil
 }
 
 func readSQuAD(path string) (*eval.Dataset, error) {
@@ -135,7 +152,7 @@ func (a *app) openCollection(ctx context.Context, c *collection, options ...pipe
 }
 
 // each calls do for every question, several at once, and shows progress.
-func each(ctx context.Context, label string, questions []eval.Question, do func(ctx context.Context, i int, q eval.Question) error) error {
+func each[Q any](ctx context.Context, label string, questions []Q, do func(ctx context.Context, i int, q Q) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(2 * runtime.GOMAXPROCS(0))
 	bar := newBar(label, int64(len(questions)))
@@ -144,7 +161,7 @@ func each(ctx context.Context, label string, questions []eval.Question, do func(
 	for i, q := range questions {
 		group.Go(func() error {
 			if err := do(ctx, i, q); err != nil {
-				return fmt.Errorf("question %s: %w", q.ID, err)
+				return err
 			}
 			bar.Set(done.Add(1))
 			return nil

@@ -120,7 +120,7 @@ func (a *app) compare(ctx context.Context, nameA, nameB string, o compareOptions
 	case o.path == "":
 		return nil, fmt.Errorf("models: compare: --path is missing: name a SQuAD file")
 	}
-	c, err := loadCollection(o.path, nil)
+	c, err := loadCollection(o.dataset, o.path, nil)
 	if err != nil {
 		return nil, err
 	}

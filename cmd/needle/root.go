@@ -28,6 +28,8 @@ type app struct {
 	// reader.
 	reader   func(*pipeline.Config)
 	registry *pipeline.Registry
+	// recorded, where it is set, takes the place of the configuration file.
+	recorded *pipeline.Config
 }
 
 func newRootCommand() *cobra.Command {
@@ -63,6 +65,10 @@ func version() string {
 
 // config loads the configuration and applies the flags over it.
 func (a *app) config() (*pipeline.Config, error) {
+	if a.recorded != nil {
+		cfg := *a.recorded
+		return &cfg, nil
+	}
 	path := a.configFile
 	if path == "" {
 		if _, err := os.Stat(defaultConfigFile); err == nil {
