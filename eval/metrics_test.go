@@ -299,7 +299,7 @@ func TestReportLeavesOutWhatDoesNotApply(t *testing.T) {
 		want      string
 	}{
 		{"only answered", answered, "em em_all f1 f1_all"},
-		{"both kinds", both, "best_exact best_exact_thresh best_f1 best_f1_thresh em em_all f1 f1_all no_answer_auc"},
+		{"both kinds", both, "best_exact best_exact_thresh best_f1 best_f1_thresh em em_all f1 f1_all no_answer_auc no_answer_precision no_answer_recall"},
 		{"only impossible", both[1:], "em_all f1_all"},
 		{"none", nil, ""},
 	} {

@@ -196,7 +196,10 @@ func (e *Experiments) Get(name string) (Record, []eval.Outcome, error) {
 	if err != nil {
 		return Record{}, nil, err
 	}
-	i := slices.IndexFunc(records, func(r Record) bool { return r.ID == name || r.Label == name || name == "latest" })
+	i := -1
+	if name != "" {
+		i = slices.IndexFunc(records, func(r Record) bool { return r.ID == name || r.Label == name || name == "latest" })
+	}
 	if i < 0 && name != "" {
 		i = slices.IndexFunc(records, func(r Record) bool { return strings.HasPrefix(r.ID, name) })
 	}
