@@ -29,6 +29,8 @@ type Options struct {
 	BatchBytes     int
 	// MaxDocumentBytes is the longest text of one document; by default 64 MiB.
 	MaxDocumentBytes int64
+	// Members bounds what one archive or mail may unpack to.
+	Members MemberLimits
 	// Walk changes which files are taken.
 	Walk WalkOptions
 }
@@ -46,6 +48,7 @@ func (o Options) withDefaults() Options {
 	if o.MaxDocumentBytes < 1 {
 		o.MaxDocumentBytes = 64 << 20
 	}
+	o.Members = o.Members.withDefaults()
 	return o
 }
 

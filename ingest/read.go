@@ -18,10 +18,9 @@ const holdBytes = 1 << 20
 // closed, which is when all files before it are done.
 func (g *Ingester) readFile(ctx context.Context, b *batcher, file File, turn <-chan struct{}) error {
 	s := &sink{
-		path:     file.Path,
 		maxBytes: g.options.MaxDocumentBytes,
 		await:    func() error { return await(ctx, turn) },
-		add:      func(doc Extracted) error { return b.add(ctx, file.Path, doc) },
+		add:      func(path string, doc Extracted) error { return b.add(ctx, path, doc) },
 		fault:    b.recorder.fault,
 	}
 	meter := &meter{stopped: ctx.Err, count: b.recorder.read, limit: file.Size}
@@ -80,7 +79,8 @@ func (g *Ingester) process(ctx context.Context, file File, m *meter, s *sink) (e
 		return err
 	}
 	s.read = true
-	err = guarded(ctx, processor, file, section, s)
+	members := &memberSink{sink: s, file: file, budget: &unpacking{ingester: g, limits: g.options.Members}}
+	err = guarded(ctx, processor, file, section, members)
 	if after := state(content); before != nil && (after == nil || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
 		return ErrChanged
 	}
@@ -134,13 +134,12 @@ func (m *meter) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// A sink takes what a processor finds in one file, in order, and holds it back
-// until it is the file's turn.
+// A sink takes what is found in one file and the files within it, in order,
+// and holds it back until it is the file's turn; see [memberSink].
 type sink struct {
-	path     string
 	maxBytes int64
 	await    func() error // returns when it is the file's turn
-	add      func(Extracted) error
+	add      func(path string, doc Extracted) error
 	fault    func(Fault)
 	read     bool
 
@@ -151,19 +150,9 @@ type sink struct {
 
 // A finding is a document or a fault.
 type finding struct {
+	path  string
 	doc   Extracted
 	fault *Fault
-}
-
-// Document implements [Sink].
-func (s *sink) Document(doc Extracted) error {
-	s.hold(finding{doc: doc}, len(doc.Text)+512)
-	return s.failed
-}
-
-// Fault implements [Sink]. A failure of the run shows at the next document.
-func (s *sink) Fault(line int, err error) {
-	s.hold(finding{fault: &Fault{Path: s.path, Line: line, Reason: err.Error(), Err: err}}, 512)
 }
 
 // MaxDocumentBytes implements [Sink].
@@ -188,7 +177,7 @@ func (s *sink) release() error {
 	for _, f := range s.held {
 		if f.fault != nil {
 			s.fault(*f.fault)
-		} else if err := s.add(f.doc); err != nil {
+		} else if err := s.add(f.path, f.doc); err != nil {
 			return err
 		}
 	}

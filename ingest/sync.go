@@ -262,7 +262,8 @@ func (s *syncer) of(path string) *source {
 // be read.
 func (s *syncer) unreadable(path string) bool {
 	for len(s.broken) > 0 {
-		if s.broken[path] {
+		// A member of a file lies in "file!".
+		if s.broken[path] || s.broken[strings.TrimSuffix(path, "!")] {
 			return true
 		}
 		parent := filepath.Dir(path)

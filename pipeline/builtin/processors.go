@@ -4,8 +4,10 @@ import (
 	"sync"
 
 	"github.com/needle-search/needle/ingest"
+	"github.com/needle-search/needle/ingest/archive"
 	"github.com/needle-search/needle/ingest/jsonl"
 	"github.com/needle-search/needle/ingest/markdown"
+	"github.com/needle-search/needle/ingest/olefile"
 	"github.com/needle-search/needle/ingest/pdf"
 	"github.com/needle-search/needle/ingest/squad"
 	"github.com/needle-search/needle/ingest/text"
@@ -13,7 +15,7 @@ import (
 
 // processors are the file formats, the most specific first.
 func processors() []ingest.Processor {
-	return []ingest.Processor{squad.Processor{}, jsonl.Processor{}, markdown.New(), text.Processor{}}
+	return append(officeProcessors(), squad.Processor{}, jsonl.Processor{}, markdown.New(), text.Processor{}, archive.Processor{}, olefile.Processor{})
 }
 
 // pdfConfig makes the settings of PDF files the section of a configuration.
