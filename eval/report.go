@@ -24,6 +24,7 @@ const (
 	MetricNDCG10      = "ndcg@10"
 	MetricNoAnswerAUC = "no_answer_auc"
 	MetricECE         = "ece"
+	MetricNoAnswerECE = "no_answer_ece"
 	// MetricNoAnswerPrecision is the share of the questions that were left
 	// without an answer which have none; MetricNoAnswerRecall the share of the
 	// questions without an answer that were left so.

@@ -18,7 +18,7 @@ func (p *Pipeline) splitter() (*ingest.Splitter, error) {
 		return p.splitterFor(m)
 	}
 	p.tokenizerOnce.Do(func() {
-		bundle, err := p.config.registry.OpenBundle(p.config.Reader.Bundle)
+		bundle, err := p.selection.open(p.config.registry)
 		if err != nil {
 			p.tokenizerErr = err
 			return

@@ -52,3 +52,6 @@ func CheckCache(p *Pipeline) error {
 	}
 	return nil
 }
+
+// Registry returns the registry, for tests that add to it later.
+func (c *Config) Registry() *Registry { return c.registry }

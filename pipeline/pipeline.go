@@ -36,6 +36,10 @@ type Pipeline struct {
 	// slot holds the model; it is empty when the pipeline was opened without a
 	// reader.
 	slot modelSlot
+	// using is held while a model is exchanged.
+	using sync.Mutex
+	// selection is which bundle was opened first.
+	selection selection
 	// tokenizer counts tokens for splitting where there is no reader; it is
 	// opened on first use.
 	tokenizerOnce sync.Once
@@ -65,6 +69,9 @@ type loadedModel struct {
 	calibrated bool
 	// users are the requests that work with the model; see modelSlot.
 	users sync.WaitGroup
+	// from is where it was opened from.
+	from  selection
+	since time.Time
 }
 
 // An Option changes how [Open] opens.
@@ -74,6 +81,14 @@ type openOptions struct {
 	withoutReader bool
 	logger        *slog.Logger
 	observer      Observer
+}
+
+func newOpenOptions(options []Option) openOptions {
+	opts := openOptions{logger: slog.New(slog.DiscardHandler), observer: silent{}}
+	for _, option := range options {
+		option(&opts)
+	}
+	return opts
 }
 
 // WithoutReader opens no language model: Search and indexing work, Ask gives
@@ -89,21 +104,26 @@ func WithLogger(logger *slog.Logger) Option { return func(o *openOptions) { o.lo
 // or which path to set), [models.ErrInvalidBundle]. On an error nothing stays
 // open.
 func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, error) {
-	opts := openOptions{logger: slog.New(slog.DiscardHandler), observer: silent{}}
-	for _, option := range options {
-		option(&opts)
-	}
+	opts := newOpenOptions(options)
 	if err := config.Validate(); err != nil {
 		return nil, configError("the given configuration", err)
 	}
-	if err := os.MkdirAll(config.Data, 0o750); err != nil {
-		return nil, fmt.Errorf("pipeline: data directory: %w", err)
+	if err := makeData(config.Data); err != nil {
+		return nil, err
 	}
-	p := &Pipeline{config: config, logger: opts.logger, observer: opts.observer, cache: newCache(int64(config.Limits.CacheBytes)), indexes: make(map[string]retriever.Index)}
+	selected, choice, stale, err := config.selected()
+	if err != nil {
+		return nil, err
+	}
+	p := &Pipeline{config: config, logger: opts.logger, observer: opts.observer, cache: newCache(int64(config.Limits.CacheBytes)), indexes: make(map[string]retriever.Index), selection: selected}
+	if stale {
+		opts.logger.WarnContext(ctx, "reader.bundle was changed after `needle models use` had chosen another bundle, so the configuration counts",
+			"reader.bundle", config.Reader.Bundle, "chosen", choice.Bundle)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	if !opts.withoutReader {
 		group.Go(func() error {
-			m, err := openModel(ctx, config, opts)
+			m, err := openModel(ctx, config, p.selection, nil, opts)
 			if err != nil {
 				return err
 			}
@@ -128,14 +148,22 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 	return p, nil
 }
 
+func makeData(dir string) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("pipeline: data directory: %w", err)
+	}
+	return nil
+}
+
 // openModel opens tokenizer and graph side by side: each takes a noticeable
-// part of the time to the first answer.
-func openModel(ctx context.Context, config *Config, opts openOptions) (*loadedModel, error) {
-	bundle, err := config.registry.OpenBundle(config.Reader.Bundle)
+// part of the time to the first answer. The model goes behind the gate of
+// another, if one is given, so that both share the cores.
+func openModel(ctx context.Context, config *Config, from selection, beside *loadedModel, opts openOptions) (*loadedModel, error) {
+	bundle, err := from.open(config.registry)
 	if err != nil {
 		return nil, err
 	}
-	m := &loadedModel{bundle: bundle}
+	m := &loadedModel{bundle: bundle, from: from, since: time.Now()}
 	var tokenizer models.Tokenizer
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
@@ -144,7 +172,7 @@ func openModel(ctx context.Context, config *Config, opts openOptions) (*loadedMo
 	})
 	group.Go(func() (err error) {
 		m.model, err = config.registry.OpenModel(groupCtx, bundle, ModelOptions{
-			Precision: config.Reader.Precision,
+			Precision: from.precision,
 			Device:    config.Reader.Device,
 			Library:   config.Runtime.Library,
 			Logger:    opts.logger,
@@ -157,13 +185,13 @@ func openModel(ctx context.Context, config *Config, opts openOptions) (*loadedMo
 	if err := CheckVocabulary(ctx, bundle, tokenizer, m.model); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
-	if err := m.assemble(config, opts, tokenizer); err != nil {
+	if err := m.assemble(config, opts, tokenizer, beside); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
 }
 
-func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer models.Tokenizer) error {
+func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer models.Tokenizer, beside *loadedModel) error {
 	info := m.model.Info()
 	head, err := config.registry.openHead(m.bundle, models.HeadSpan, info)
 	if err != nil {
@@ -182,7 +210,12 @@ func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer model
 		}
 	}
 	// The service owns the model from here on.
-	if m.service, err = infer.New(m.model, observeGate(inferConfig(config), opts.observer)); err != nil {
+	if beside != nil {
+		m.service, err = beside.service.Share(m.model)
+	} else {
+		m.service, err = infer.New(m.model, observeGate(inferConfig(config), opts.observer))
+	}
+	if err != nil {
 		return err
 	}
 	if m.reader, err = reader.New(tokenizer, m.service, span, config.Reader.Config); err != nil {

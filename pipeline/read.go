@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/needle-search/needle/eval"
 	"github.com/needle-search/needle/ingest"
 	"github.com/needle-search/needle/reader"
 	"github.com/needle-search/needle/retriever"
@@ -208,11 +209,12 @@ func (p *Pipeline) ReadPassages(ctx context.Context, question string, passages [
 	return m.reader.Read(ctx, question, passages, reader.Options{})
 }
 
-// NoAnswerProbability returns what the score profile makes of the greatest
-// margin of a reading without retrieval.
-func (p *Pipeline) NoAnswerProbability(margin float64) float64 {
-	profile := p.profile()
-	return profile.NoAnswer.probability(profile.fused(margin, 1), 0)
+// Judge makes a prediction of a reading without retrieval, in which every
+// passage counts as the best one: the span that the model must give, what the
+// score profile makes of the greatest margin, and the probability that the
+// first answer is right.
+func (p *Pipeline) Judge(reading reader.Reading) (eval.Prediction, float64) {
+	return p.profile().judge(reading)
 }
 
 // NoAnswerThreshold is the no-answer probability from which on a question

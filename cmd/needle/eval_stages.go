@@ -178,7 +178,7 @@ func (a *app) evalReader(ctx context.Context, c *collection, questions []eval.Qu
 	}
 	run.report.Stage, run.report.Seconds = eval.StageReader, time.Since(begin).Seconds()
 	run.outcomes = outcomes(c, questions)
-	return run, run.answers(questions, predicted, p.NoAnswerThreshold(), o.predictions)
+	return run, run.answers(questions, predicted.Predictions, predicted.Threshold, o.predictions)
 }
 
 // outcomes begins the outcomes of questions with what the data set tells.
@@ -194,19 +194,19 @@ func outcomes(c *collection, questions []eval.Question) []eval.Outcome {
 }
 
 // readGold predicts from the gold paragraph of each question.
-func readGold(ctx context.Context, c *collection, p *pipeline.Pipeline, questions []eval.Question) ([]eval.Prediction, error) {
-	predicted := make([]eval.Prediction, len(questions))
+func readGold(ctx context.Context, c *collection, p *pipeline.Pipeline, questions []eval.Question) (eval.Predicted, error) {
+	predicted := eval.Predicted{
+		Predictions:   make([]eval.Prediction, len(questions)),
+		Probabilities: make([]float64, len(questions)),
+		Threshold:     p.NoAnswerThreshold(),
+	}
 	err := each(ctx, "reading", questions, func(ctx context.Context, i int, q eval.Question) error {
 		text := c.text[q.ParagraphID]
 		reading, err := p.ReadPassages(ctx, q.Text, []retriever.Passage{{DocumentID: q.ParagraphID, End: len([]rune(text)), Text: text}})
 		if err != nil {
 			return fmt.Errorf("question %s: %w", q.ID, err)
 		}
-		predicted[i].NoAnswer = 1
-		if len(reading.Spans) > 0 {
-			predicted[i].Text = reading.Forced.Text
-			predicted[i].NoAnswer = p.NoAnswerProbability(reading.Spans[0].Margin())
-		}
+		predicted.Predictions[i], predicted.Probabilities[i] = p.Judge(reading)
 		return nil
 	})
 	return predicted, err

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -18,47 +19,33 @@ import (
 // comparison is what `needle models compare` prints. Differences are B less A.
 type comparison struct {
 	Dataset string `json:"dataset"`
-	N       int    `json:"n"`
-	// Answered is the number of questions with an answer, which EM and F1 are
-	// means over.
-	Answered int      `json:"answered"`
-	A        compared `json:"a"`
-	B        compared `json:"b"`
-	// Agreement is the share of all questions for which both give the same
-	// answer once normalised.
-	Agreement float64    `json:"agreement"`
-	EM        difference `json:"em"`
-	F1        difference `json:"f1"`
+	eval.Comparison
+	// A and B are those of the comparison, with what else is known of them.
+	A compared `json:"a"`
+	B compared `json:"b"`
 	// Speedup is A's time divided by B's.
 	Speedup float64 `json:"speedup"`
+	// Bound is the allowed loss of F1, nil where none was given, and Within
+	// says whether B keeps it.
+	Bound  *float64 `json:"bound,omitempty"`
+	Within *bool    `json:"within,omitempty"`
 }
 
 // compared is one side.
 type compared struct {
-	Bundle    string             `json:"bundle"`
-	Model     pipeline.ModelRef  `json:"model"`
-	EM        estimate           `json:"em"`
-	F1        estimate           `json:"f1"`
-	Metrics   map[string]float64 `json:"metrics"`
-	MSPerItem float64            `json:"ms_per_question"`
+	Bundle string            `json:"bundle"`
+	Model  pipeline.ModelRef `json:"model"`
+	eval.Side
+	MSPerItem float64 `json:"ms_per_question"`
 }
 
-// estimate is a mean with its 95 % bootstrap interval.
-type estimate struct {
-	Mean float64 `json:"mean"`
-	eval.Range
-}
-
-// difference is an estimate of a mean difference over the same questions, with
-// the p-value of the paired permutation test.
-type difference struct {
-	estimate
-	P float64 `json:"p"`
-}
+// errBound says that the second bundle is worse than --bound allows.
+var errBound = errors.New("models: compare: B is worse than the bound allows")
 
 type compareOptions struct {
 	dataset, path string
 	limit         int
+	bound         float64 // negative: none
 }
 
 func (a *app) modelsCompareCommand() *cobra.Command {
@@ -78,15 +65,16 @@ questions go to both in turn, so that other work on the machine disturbs both.`,
 				return err
 			}
 			if a.json {
-				return printJSON(cmd.OutOrStdout(), result)
+				return cmp.Or(printJSON(cmd.OutOrStdout(), result), result.keeps())
 			}
 			printComparison(cmd.OutOrStdout(), result)
-			return nil
+			return result.keeps()
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.dataset, "dataset", "squad", "format of the data: squad")
 	flags.StringVar(&o.path, "path", "", "a SQuAD file")
+	flags.Float64Var(&o.bound, "bound", -1, "exit with an error if B's F1 is lower than A's by more than this fraction, for example 0.01")
 	flags.IntVar(&o.limit, "limit", 0, "ask only every n-th question so that about this many are asked; 0 asks all")
 	return cmd
 }
@@ -141,7 +129,7 @@ func (a *app) compare(ctx context.Context, nameA, nameB string, o compareOptions
 		}
 		sides[i] = p
 	}
-	var predicted [2][]eval.Prediction
+	var predicted [2]eval.Predicted
 	var took [2]time.Duration
 	size := (len(questions) + compareBlocks - 1) / compareBlocks
 	for block := range slices.Chunk(questions, size) {
@@ -152,82 +140,38 @@ func (a *app) compare(ctx context.Context, nameA, nameB string, o compareOptions
 				return nil, err
 			}
 			took[i] += time.Since(begin)
-			predicted[i] = append(predicted[i], part...)
+			predicted[i].Predictions = append(predicted[i].Predictions, part.Predictions...)
+			predicted[i].Probabilities = append(predicted[i].Probabilities, part.Probabilities...)
+			predicted[i].Threshold = part.Threshold
 		}
 	}
-	result := &comparison{Dataset: c.name, N: len(questions), Speedup: took[0].Seconds() / took[1].Seconds()}
-	if err := result.score(questions, predicted, sides); err != nil {
+	between, err := eval.Compare(questions, predicted[0], predicted[1])
+	if err != nil {
 		return nil, err
 	}
+	result := &comparison{Dataset: c.name, Comparison: between, Speedup: took[0].Seconds() / took[1].Seconds()}
 	for i, side := range []*compared{&result.A, &result.B} {
+		side.Side = []eval.Side{between.A, between.B}[i]
 		side.Bundle, side.Model = names[i], sides[i].Model()
 		side.MSPerItem = milliseconds(took[i]) / float64(len(questions))
+	}
+	if o.bound >= 0 {
+		if between.Answered == 0 {
+			return nil, fmt.Errorf("models: compare: --bound: %s has no question with an answer", o.path)
+		}
+		within := -between.F1.Mean <= o.bound
+		result.Bound, result.Within = &o.bound, &within
 	}
 	return result, nil
 }
 
-// score fills in the qualities of both sides and what lies between them.
-func (r *comparison) score(questions []eval.Question, predicted [2][]eval.Prediction, pipelines [2]*pipeline.Pipeline) error {
-	var em, f1 [2][]float64
-	same := 0
-	for i, q := range questions {
-		if eval.Normalize(predicted[0][i].Text) == eval.Normalize(predicted[1][i].Text) {
-			same++
-		}
-		if q.Impossible {
-			continue
-		}
-		r.Answered++
-		for side := range predicted {
-			e, f := eval.BestMatch(predicted[side][i].Text, texts(q.Answers))
-			em[side], f1[side] = append(em[side], e), append(f1[side], f)
-		}
-	}
-	r.Agreement = float64(same) / float64(len(questions))
-	for side, to := range []*compared{&r.A, &r.B} {
-		predictions := make(map[string]eval.Prediction, len(questions))
-		for i, q := range questions {
-			predictions[q.ID] = predicted[side][i]
-		}
-		scores, err := eval.ScoreAnswers(questions, predictions, pipelines[side].NoAnswerThreshold())
-		if err != nil {
-			return err
-		}
-		var report eval.Report
-		report.SetAnswers(scores)
-		to.Metrics = report.Metrics
-	}
-	if r.Answered == 0 {
+// keeps returns errBound if there is a bound and B does not keep it.
+func (r *comparison) keeps() error {
+	if r.Within == nil || *r.Within {
 		return nil
 	}
-	for _, m := range []struct {
-		values [2][]float64
-		a, b   *estimate
-		delta  *difference
-	}{{em, &r.A.EM, &r.B.EM, &r.EM}, {f1, &r.A.F1, &r.B.F1, &r.F1}} {
-		deltas := make([]float64, r.Answered)
-		for i := range deltas {
-			deltas[i] = m.values[1][i] - m.values[0][i]
-		}
-		var err error
-		for _, e := range []struct {
-			to     *estimate
-			values []float64
-		}{{m.a, m.values[0]}, {m.b, m.values[1]}, {&m.delta.estimate, deltas}} {
-			e.to.Mean = eval.Mean(e.values)
-			if e.to.Range, err = eval.Interval(e.values, 0.95, eval.Resamples, compareSeed); err != nil {
-				return err
-			}
-		}
-		if m.delta.P, err = eval.PairedPermutation(m.values[0], m.values[1], eval.Resamples, compareSeed); err != nil {
-			return err
-		}
-	}
-	return nil
+	return fmt.Errorf("%w: its F1 is %.2f points lower, --bound allows %.2f", errBound, -100*r.F1.Mean, 100**r.Bound)
 }
-
-// compareSeed makes intervals repeatable.
-const compareSeed = 1
 
 func printComparison(w io.Writer, r *comparison) {
 	fmt.Fprintf(w, "%s, %d questions, %d with an answer; intervals are 95 %% bootstrap\n", r.Dataset, r.N, r.Answered)
@@ -236,13 +180,14 @@ func printComparison(w io.Writer, r *comparison) {
 		if r.Answered > 0 {
 			fmt.Fprintf(w, "   EM %s  F1 %s\n", side.EM, side.F1)
 		}
+		for _, name := range []string{eval.MetricNoAnswerAUC, eval.MetricECE, eval.MetricNoAnswerECE} {
+			if value, ok := side.Metrics[name]; ok {
+				fmt.Fprintf(w, "   %s %.4f\n", name, value)
+			}
+		}
 	}
 	if r.Answered > 0 {
-		fmt.Fprintf(w, "B - A  EM %s (p %.4f)  F1 %s (p %.4f)\n", r.EM.estimate, r.EM.P, r.F1.estimate, r.F1.P)
+		fmt.Fprintf(w, "B - A  EM %s (p %.4f)  F1 %s (p %.4f)\n", r.EM.Estimate, r.EM.P, r.F1.Estimate, r.F1.P)
 	}
 	fmt.Fprintf(w, "same answer to %.2f %% of the questions; B takes %.2f of A's time\n", 100*r.Agreement, 1/r.Speedup)
-}
-
-func (e estimate) String() string {
-	return fmt.Sprintf("%.2f [%.2f, %.2f]", 100*e.Mean, 100*e.Lower, 100*e.Upper)
 }

@@ -49,7 +49,7 @@ var rules = []rule{
 	{"store", []string{"auth"}, "keys and feedback depend on no other part"},
 	{"store/bolt", []string{"store"}, "a driver of the store knows its parent and its own client"},
 	{"store/storetest", []string{"auth", "store"}, "one conformance suite for all drivers of the store"},
-	{"pipeline", []string{"auth", "retriever", "retriever/backup", "models", "models/infer", "reader", "ranker", "ingest", "store"}, "the pipeline knows interfaces, never implementations: those come through the Registry"},
+	{"pipeline", []string{"auth", "retriever", "retriever/backup", "models", "models/infer", "reader", "ranker", "ingest", "store", "eval"}, "the pipeline knows interfaces, never implementations: those come through the Registry"},
 	{"pipeline/builtin", []string{"..."}, "the one list of implementations"},
 	{"telemetry", []string{"pipeline", "models", "models/infer", "retriever"}, "metrics and traces watch from outside"},
 	{"monitor", []string{"eval", "pipeline", "store"}, "monitoring watches from outside"},
