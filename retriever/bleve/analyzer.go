@@ -29,6 +29,8 @@ import (
 	"github.com/blevesearch/bleve/v2/analysis/lang/ru"
 	"github.com/blevesearch/bleve/v2/analysis/lang/sv"
 	"github.com/blevesearch/bleve/v2/analysis/lang/tr"
+	"github.com/blevesearch/bleve/v2/analysis/token/lowercase"
+	"github.com/blevesearch/bleve/v2/analysis/tokenizer/unicode"
 	"github.com/blevesearch/bleve/v2/registry"
 )
 
@@ -43,6 +45,7 @@ var analyzers = map[string]struct {
 	make constructor
 }{
 	"standard": {standard.Name, standard.AnalyzerConstructor},
+	"words":    {wordsAnalyzer, newWordsAnalyzer},
 	"ar":       {ar.AnalyzerName, ar.AnalyzerConstructor},
 	"ckb":      {ckb.AnalyzerName, ckb.AnalyzerConstructor},
 	"da":       {da.AnalyzerName, da.AnalyzerConstructor},
@@ -71,12 +74,41 @@ var analyzers = map[string]struct {
 	"zh":       {cjk.AnalyzerName, cjk.AnalyzerConstructor},
 }
 
+// wordsAnalyzer keeps every word, stop words too, in lower case.
+const wordsAnalyzer = "words"
+
+func newWordsAnalyzer(map[string]any, *registry.Cache) (analysis.Analyzer, error) {
+	return &analysis.DefaultAnalyzer{
+		Tokenizer:    unicode.NewUnicodeTokenizer(),
+		TokenFilters: []analysis.TokenFilter{lowercase.NewLowerCaseFilter()},
+	}, nil
+}
+
+// Terms returns what is indexed of a text, in order, and therefore also what a
+// query with that text looks for. The analyzer is one that [Config.Analyzer]
+// may name.
+func Terms(analyzer, text string) ([]string, error) {
+	name, err := analyzerName(analyzer)
+	if err != nil {
+		return nil, fmt.Errorf("bleve: %w", err)
+	}
+	a, err := newAnalyzer(name)
+	if err != nil {
+		return nil, fmt.Errorf("bleve: %w", err)
+	}
+	var terms []string
+	for _, token := range a.Analyze([]byte(text)) {
+		terms = append(terms, string(token.Term))
+	}
+	return terms, nil
+}
+
 // analyzerName returns the name under which an index records the analysis of a
 // tag: the same for tags that are analysed alike.
 func analyzerName(tag string) (string, error) {
 	language, _, _ := strings.Cut(strings.ToLower(tag), "-")
 	a, ok := analyzers[language]
-	if !ok || language == "standard" && tag != "standard" {
+	if !ok || (language == "standard" || language == wordsAnalyzer) && tag != language {
 		known := make([]string, 0, len(analyzers))
 		for name := range analyzers {
 			known = append(known, name)

@@ -11,8 +11,8 @@ import (
 // [DefaultConfig].
 type Config struct {
 	// Analyzer names the text analysis: "standard" (lower case, English stop
-	// words, no stemming) or a BCP 47 language tag such as "en" or "de-AT". It
-	// is fixed when an index is created.
+	// words, no stemming), "words" (lower case, every word kept) or a BCP 47
+	// language tag such as "en" or "de-AT". It is fixed when an index is created.
 	Analyzer string `yaml:"analyzer"`
 	// K1 says how fast repetitions of a term stop counting, from 0 (a term
 	// counts once) to 100. It may change at any time.
