@@ -23,7 +23,7 @@ func (p *Pipeline) AddPaths(ctx context.Context, paths []string, options AddOpti
 	if err != nil {
 		return ingest.Report{}, err
 	}
-	return ingester.AddPaths(ctx, p.remembering(target), paths, options.Events)
+	return ingester.AddPaths(ctx, target, paths, options.Events)
 }
 
 // Ingester returns an ingester with the configured formats and splitter, for

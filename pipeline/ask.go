@@ -79,6 +79,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 	if err != nil {
 		return nil, err
 	}
+	defer found.release()
 	if result := known.late(found); result != nil {
 		return result, nil
 	}

@@ -32,9 +32,13 @@ func (l answerLookup) early(ctx context.Context, p *Pipeline, name string) *Resu
 	if l.cache == nil {
 		return nil
 	}
-	index, err := p.index(ctx, name)
-	if err != nil || !exclusive(index) {
+	index, release, err := p.lease(ctx, name)
+	if err != nil {
 		return nil // the retrieval says what is wrong
+	}
+	defer release()
+	if !exclusive(index) {
+		return nil
 	}
 	return l.get(index, index.Generation())
 }

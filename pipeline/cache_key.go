@@ -2,14 +2,12 @@ package pipeline
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
 
-	"github.com/needle-search/needle/ingest"
 	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/retriever"
 )
@@ -150,32 +148,6 @@ func metadataSize(m map[string]any) int {
 	return n
 }
 
-// A rememberingTarget tells the cache of what ingest writes.
-type rememberingTarget struct {
-	ingest.SyncTarget
-	index retriever.Index
-	cache *cache
-}
-
-// remembering wraps an index that is handed to ingest.
-func (p *Pipeline) remembering(index retriever.Index) ingest.SyncTarget {
-	return rememberingTarget{index, index, p.cache}
-}
-
-// Upsert implements [retriever.Indexer].
-func (t rememberingTarget) Upsert(ctx context.Context, entries []retriever.Entry) error {
-	err := t.SyncTarget.Upsert(ctx, entries)
-	t.cache.wrote(t.index, entryIDs(entries), err)
-	return err
-}
-
-// Delete implements [retriever.Indexer].
-func (t rememberingTarget) Delete(ctx context.Context, ids []string) (int, error) {
-	n, err := t.SyncTarget.Delete(ctx, ids)
-	t.cache.wrote(t.index, ids, err)
-	return n, err
-}
-
 func entryIDs(entries []retriever.Entry) []string {
 	ids := make([]string, len(entries))
 	for i, e := range entries {
@@ -183,4 +155,3 @@ func entryIDs(entries []retriever.Entry) []string {
 	}
 	return ids
 }
-

@@ -78,6 +78,10 @@ type Limits struct {
 	// CacheBytes is the memory for answers, candidate lists and cut texts that
 	// may be asked for again; 0 means no cache.
 	CacheBytes ByteSize `yaml:"cache_bytes"`
+	// OpenIndexes is how many indexes are open at once. Others are opened when
+	// they are used, and the one that was used longest ago is closed. While more
+	// are in use, more are open.
+	OpenIndexes int `yaml:"open_indexes"`
 }
 
 // Log sets up logging.
@@ -103,7 +107,7 @@ func DefaultConfig(registry *Registry) *Config {
 		},
 		Split:    ingest.DefaultSplitterConfig(),
 		Ingest:   IngestSection{Formats: registry.newFormats()},
-		Limits:   Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, CacheBytes: 256 << 20},
+		Limits:   Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, CacheBytes: 256 << 20, OpenIndexes: 64},
 		Server:   defaultServer(),
 		Log:      Log{Level: "info"},
 		registry: registry,
@@ -202,6 +206,7 @@ func (c *Config) Validate() error {
 	nested("ingest", c.Ingest.validate())
 	between("limits.queue", c.Limits.Queue, 1, 1<<20)
 	between("limits.max_question_tokens", c.Limits.MaxQuestionTokens, 1, c.Reader.MaxSeqLength/2)
+	between("limits.open_indexes", c.Limits.OpenIndexes, 1, 1<<16)
 	if c.Limits.Timeout < 0 {
 		fault("limits.timeout", c.Limits.Timeout, "0s (never) or more")
 	}

@@ -80,7 +80,7 @@ func (p *Pipeline) Put(ctx context.Context, index string, documents []retriever.
 			entries, positions = append(entries, entry), append(positions, i)
 		}
 	}
-	err = upsert(ctx, target, p.cache, entries, func(n int, err error) {
+	err = upsert(ctx, target, entries, func(n int, err error) {
 		results[positions[n]] = nil
 		if err != nil {
 			refuse(positions[n], err)
@@ -102,12 +102,11 @@ func (p *Pipeline) Put(ctx context.Context, index string, documents []retriever.
 // upsert stores the entries at once, since every commit waits for the disk. The
 // function failed is told of every entry that is not known to be stored, with
 // the reason if it was refused for what it is; the error is nil if all were.
-func upsert(ctx context.Context, target retriever.Index, remember *cache, entries []retriever.Entry, failed func(n int, err error)) error {
+func upsert(ctx context.Context, target retriever.Indexer, entries []retriever.Entry, failed func(n int, err error)) error {
 	if len(entries) == 0 {
 		return nil
 	}
 	err := target.Upsert(ctx, entries)
-	remember.wrote(target, entryIDs(entries), err)
 	if err == nil {
 		return nil
 	}
@@ -181,7 +180,6 @@ func (p *Pipeline) Delete(ctx context.Context, index string, ids []string) (int,
 		return 0, err
 	}
 	n, err := target.Delete(ctx, ids)
-	p.cache.wrote(target, ids, err)
 	if err != nil {
 		return n, err
 	}
@@ -223,20 +221,21 @@ func (p *Pipeline) CreateIndex(ctx context.Context, index string) error {
 	if err := retriever.ValidIndexName(index); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return ErrClosed
+	free, err := p.pool.reserve(ctx, index)
+	if err != nil {
+		return err
 	}
-	if _, open := p.indexes[index]; open {
-		return fmt.Errorf("%w: %q", retriever.ErrIndexExists, index)
-	}
+	defer free()
+	p.pool.shrink(p.pool.limit - 1)
 	created, err := p.backend.Create(ctx, index)
 	if err != nil {
 		return err
 	}
-	p.indexes[index] = created
-	p.cache.open(created)
+	pooled, err := p.pool.add(index, created)
+	if err != nil {
+		return err
+	}
+	p.pool.release(pooled)
 	return nil
 }
 
@@ -247,17 +246,13 @@ func (p *Pipeline) DropIndex(ctx context.Context, index string) error {
 	if err := retriever.ValidIndexName(index); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return ErrClosed
+	free, err := p.pool.reserve(ctx, index)
+	if err != nil {
+		return err
 	}
-	if open, ok := p.indexes[index]; ok {
-		delete(p.indexes, index)
-		p.cache.drop(open)
-		if err := open.Close(); err != nil {
-			return err
-		}
+	defer free()
+	if err := p.pool.take(index)(); err != nil {
+		return err
 	}
 	if err := p.backend.Drop(ctx, index); err != nil {
 		return err
@@ -272,9 +267,16 @@ func (p *Pipeline) Verify(ctx context.Context, index string) error {
 	if err != nil {
 		return err
 	}
-	verifier, ok := target.(retriever.Verifier)
-	if !ok {
-		return fmt.Errorf("%w: a %s index cannot be verified", ErrInvalidRequest, p.config.Retriever.Type)
-	}
-	return verifier.Verify(ctx)
+	return target.use(ctx, func(x retriever.Index) error {
+		verifier, ok := x.(retriever.Verifier)
+		if !ok {
+			return p.unable("verified")
+		}
+		return verifier.Verify(ctx)
+	})
+}
+
+// unable says that the retriever lacks an ability.
+func (p *Pipeline) unable(what string) error {
+	return fmt.Errorf("%w: a %s index cannot be %s", ErrInvalidRequest, p.config.Retriever.Type, what)
 }

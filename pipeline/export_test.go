@@ -55,3 +55,6 @@ func CheckCache(p *Pipeline) error {
 
 // Registry returns the registry, for tests that add to it later.
 func (c *Config) Registry() *Registry { return c.registry }
+
+// OpenIndexes is how many indexes are open.
+func OpenIndexes(p *Pipeline) int { return p.pool.openCount() }

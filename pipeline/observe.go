@@ -24,6 +24,7 @@ func (p *Pipeline) Observe(ctx context.Context, question, goldDocument string, c
 	if err != nil {
 		return with, without, err
 	}
+	defer found.release()
 	with.Answered = true
 	if with.Spans, err = p.observe(ctx, m, question, found.Hits[:min(n, len(found.Hits))], correct); err != nil {
 		return with, without, err

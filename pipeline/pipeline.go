@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,10 +27,10 @@ type Pipeline struct {
 	observer Observer
 	cache    *cache
 
-	// indexes are opened when they are first used and stay open.
-	mu      sync.Mutex
-	indexes map[string]retriever.Index
-	closed  bool
+	// pool holds the open indexes; nil until the back end is open.
+	pool   *pool
+	mu     sync.Mutex
+	closed bool
 
 	// slot holds the model; it is empty when the pipeline was opened without a
 	// reader.
@@ -115,7 +114,7 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 	if err != nil {
 		return nil, err
 	}
-	p := &Pipeline{config: config, logger: opts.logger, observer: opts.observer, cache: newCache(int64(config.Limits.CacheBytes)), indexes: make(map[string]retriever.Index), selection: selected}
+	p := &Pipeline{config: config, logger: opts.logger, observer: opts.observer, cache: newCache(int64(config.Limits.CacheBytes)), selection: selected}
 	if stale {
 		opts.logger.WarnContext(ctx, "reader.bundle was changed after `needle models use` had chosen another bundle, so the configuration counts",
 			"reader.bundle", config.Reader.Bundle, "chosen", choice.Bundle)
@@ -134,6 +133,7 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 		if p.backend, err = config.Retriever.Options.Open(ctx, config.Data); err != nil {
 			return err
 		}
+		p.pool = newPool(p.backend, p.cache, config.Limits.OpenIndexes)
 		// The configured index is opened at once, beside the model; that it is
 		// missing is an error only for those who use it.
 		_, err = p.index(ctx, "")
@@ -261,41 +261,6 @@ func (p *Pipeline) Model() ModelRef {
 	return ModelRef{}
 }
 
-// index returns an open index; an empty name means the configured one.
-func (p *Pipeline) index(ctx context.Context, name string) (retriever.Index, error) {
-	name = cmp.Or(name, p.config.Index)
-	if err := retriever.ValidIndexName(name); err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil, ErrClosed
-	}
-	if index, ok := p.indexes[name]; ok {
-		return index, nil
-	}
-	index, err := p.backend.Open(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	p.indexes[name] = index
-	p.cache.open(index)
-	return index, nil
-}
-
-// indexOrCreate is index for writes.
-func (p *Pipeline) indexOrCreate(ctx context.Context, name string) (retriever.Index, error) {
-	index, err := p.index(ctx, name)
-	if !errors.Is(err, retriever.ErrIndexNotFound) {
-		return index, err
-	}
-	if err := p.CreateIndex(ctx, name); err != nil && !errors.Is(err, retriever.ErrIndexExists) {
-		return nil, err
-	}
-	return p.index(ctx, name)
-}
-
 // Ready reports why questions cannot be answered at full speed: the pipeline
 // is closed, has no reader, or the model cannot be run. It reads a short text,
 // so the first call warms the model up.
@@ -315,12 +280,10 @@ func (p *Pipeline) Close() error {
 	p.closeOnce.Do(func() {
 		p.mu.Lock()
 		p.closed = true
-		indexes := p.indexes
-		p.indexes = nil
 		p.mu.Unlock()
 		faults := []error{p.slot.close()}
-		for _, index := range indexes {
-			faults = append(faults, index.Close())
+		if p.pool != nil {
+			faults = append(faults, p.pool.close())
 		}
 		if p.backend != nil {
 			faults = append(faults, p.backend.Close())

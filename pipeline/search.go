@@ -23,13 +23,16 @@ type retrieval struct {
 
 type retrieved struct {
 	retriever.Results
-	index retriever.Index
-	took  time.Duration
+	// index stays open until release is called.
+	index   retriever.Index
+	release func()
+	took    time.Duration
 }
 
+// retrieve finds candidates; the caller releases what it returns.
 func (p *Pipeline) retrieve(ctx context.Context, r retrieval) (retrieved, error) {
 	begin := time.Now()
-	index, err := p.index(ctx, r.index)
+	index, release, err := p.lease(ctx, r.index)
 	if err != nil {
 		return retrieved{}, err
 	}
@@ -37,9 +40,10 @@ func (p *Pipeline) retrieve(ctx context.Context, r retrieval) (retrieved, error)
 	end := time.Now()
 	p.observer.Stage(ctx, StageRetrieve, begin, end, err)
 	if err != nil {
+		release()
 		return retrieved{}, p.cause(ctx, err)
 	}
-	return retrieved{results, index, end.Sub(begin)}, nil
+	return retrieved{results, index, release, end.Sub(begin)}, nil
 }
 
 // Search returns the best passages for a query without reading them. The
@@ -60,6 +64,7 @@ func (p *Pipeline) Search(ctx context.Context, request SearchRequest) (result *S
 	if err != nil {
 		return nil, err
 	}
+	defer found.release()
 	result = &SearchResult{
 		Query:      request.Query,
 		Hits:       make([]Candidate, 0, len(found.Hits)),

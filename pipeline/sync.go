@@ -54,10 +54,7 @@ func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncO
 			target, err = emptyTarget{}, nil
 		}
 	} else {
-		var followed retriever.Index
-		if followed, err = p.indexOrCreate(ctx, index); err == nil {
-			target = p.remembering(followed)
-		}
+		target, err = p.indexOrCreate(ctx, index)
 	}
 	if err != nil {
 		return ingest.SyncReport{}, err

@@ -30,6 +30,13 @@ type Snapshot interface {
 	Close() error
 }
 
+// An EntryReader is an index that gives back documents as they were given.
+type EntryReader interface {
+	// Entry returns a stored document with its passages, or
+	// ErrDocumentNotFound.
+	Entry(ctx context.Context, id string) (Entry, error)
+}
+
 // A Compacter is an index that can give back the space of what was deleted and
 // replaced.
 type Compacter interface {

@@ -11,7 +11,37 @@ import (
 	"github.com/needle-search/needle/retriever"
 )
 
-var _ retriever.Snapshotter = (*Index)(nil)
+var (
+	_ retriever.Snapshotter = (*Index)(nil)
+	_ retriever.EntryReader = (*Index)(nil)
+)
+
+// Entry implements [retriever.EntryReader].
+func (x *Index) Entry(ctx context.Context, id string) (entry retriever.Entry, err error) {
+	err = x.withView(ctx, func(v view) error {
+		segment, n, ok, err := v.locate(documentKey(id))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("%w: %q", retriever.ErrDocumentNotFound, id)
+		}
+		_, data, err := stored(segment, n)
+		if err != nil {
+			return err
+		}
+		r, err := decodeDocument(data)
+		if err != nil {
+			return err
+		}
+		entry, err = entryOf(ctx, segment, id, r)
+		return err
+	})
+	if err != nil {
+		return retriever.Entry{}, x.fail("read from", err)
+	}
+	return entry, nil
+}
 
 // snapshot is a view that outlives the call that took it.
 type snapshot struct {
