@@ -23,6 +23,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 
 import docx
 import openpyxl
@@ -228,7 +229,7 @@ def mail(subject, body, html=None, charset="utf-8", attach=None):
     m["To"] = "Maureen Blackshaw <maureen@tarnbeck.example>"
     m["Date"] = "Tue, 03 Feb 2026 09:30:00 +0000"
     m["Subject"] = subject
-    m["Message-ID"] = f"<{abs(hash(subject)) % 10**8}.{len(body)}@tarnbeck.example>"
+    m["Message-ID"] = f"<{zlib.crc32(subject.encode())}.{len(body)}@tarnbeck.example>"
     m.set_content(body, charset=charset)
     if html:
         m.add_alternative(html, subtype="html")
@@ -301,8 +302,11 @@ def main(out):
     expect("python-email.eml!/openpyxl.xlsx", cells, title="Branch figures")
     (out / "python-mailbox.mbox").unlink(missing_ok=True)
     box = mailbox.mbox(out / "python-mailbox.mbox")
-    box.add(mail("First", "The first message mentions the violet beacon.\nFrom here on nothing else.\n"))
-    box.add(mail("Zweite", "Die zweite Nachricht über Öl.\n", charset="iso-8859-1"))
+    for m in (mail("First", "The first message mentions the violet beacon.\nFrom here on nothing else.\n"),
+              mail("Zweite", "Die zweite Nachricht über Öl.\n", charset="iso-8859-1")):
+        box.add(m)
+        expect("python-mailbox.mbox#" + m["Message-ID"].strip("<>"),
+               [*head[:3], "Subject: " + m["Subject"], m.get_content()], title=m["Subject"], author="Odo Bräsk <odo@tarnbeck.example>")
     box.close()
 
     with zipfile.ZipFile(out / "archive.zip", "w", zipfile.ZIP_DEFLATED) as z:

@@ -79,6 +79,7 @@ var importers = map[string][]string{
 	"github.com/goccy/go-yaml":        {"pipeline"},
 	"github.com/klippa-app/go-pdfium": {"ingest/pdf"},
 	"github.com/xuri/excelize":        {"ingest/xlsx"},
+	"github.com/emersion/go-message":  {"ingest/mail"},
 	"github.com/klauspost/compress":   {"ingest/archive"},
 	"github.com/tetratelabs/wazero":   {"ingest/pdf"},
 	"github.com/hashicorp/golang-lru": {"pipeline"},
