@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"os"
@@ -34,23 +33,11 @@ func (s *Server) readJSON(c *gin.Context, limit int64, target any, exactNumbers,
 	if err := checkContentType(c.Request, "application/json"); err != nil {
 		return err
 	}
-	if c.Request.ContentLength > limit {
-		return tooLarge(limit)
-	}
-	release, err := s.reserve(c, limit)
+	data, release, err := s.takeBody(c, limit)
 	if err != nil {
 		return err
 	}
 	defer release()
-	// The limit is given the connection's own writer, so that it can close the
-	// connection instead of reading on.
-	data, err := io.ReadAll(http.MaxBytesReader(unwrap(c.Writer), c.Request.Body, limit))
-	if err != nil {
-		return bodyError(c.Request.Context(), err)
-	}
-	// The time to send the body is over; from here on only the client's leaving
-	// ends the request.
-	_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Time{})
 	return decodeJSON(data, target, exactNumbers)
 }
 

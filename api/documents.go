@@ -53,6 +53,10 @@ func (s *Server) getDocument(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	tag, err := etagOf(document)
+	if err != nil || unchanged(c, tag) {
+		return err
+	}
 	return s.writeJSON(c, http.StatusOK, wire.FromDocument(document))
 }
 
@@ -100,9 +104,25 @@ func (s *Server) storeDocument(c *gin.Context, name, id string) error {
 	if err != nil {
 		return err
 	}
-	results, err := s.view(c).Put(c.Request.Context(), name, []retriever.Document{document})
+	condition, err := preconditionOf(c)
 	if err != nil {
 		return err
+	}
+	ctx, view := c.Request.Context(), s.view(c)
+	var results []pipeline.PutResult
+	var tag string
+	err = view.change(ctx, name, document.ID, condition, func() (err error) {
+		if results, err = view.put(ctx, name, []retriever.Document{document}); err != nil {
+			return err
+		}
+		tag, err = view.storedTag(ctx, name, document.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if tag != "" {
+		c.Header("ETag", tag)
 	}
 	if len(results) != 1 {
 		return errors.New("api: the service stored one document and gave " + strconv.Itoa(len(results)) + " results")
@@ -120,7 +140,16 @@ func (s *Server) deleteDocument(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.view(c).Delete(c.Request.Context(), name, []string{id})
+	condition, err := preconditionOf(c)
+	if err != nil {
+		return err
+	}
+	ctx, view := c.Request.Context(), s.view(c)
+	var n int
+	err = view.change(ctx, name, id, condition, func() (err error) {
+		n, err = view.delete(ctx, name, []string{id})
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -41,21 +41,21 @@ func (s *Server) routes(e *gin.Engine) {
 	e.POST("/v1/rerank", s.limited(s.rerank))
 
 	e.GET("/v1/keys", s.limited(s.listKeys))
-	e.POST("/v1/keys", s.limited(s.createKey))
+	e.POST("/v1/keys", s.limited(noIdempotency("the answer holds a secret, which is not kept.", s.createKey)))
 	e.DELETE("/v1/keys/:key", s.limited(s.revokeKey))
 
 	e.GET("/v1/indexes", s.limited(s.listIndexes))
 	e.GET("/v1/indexes/:index", s.limited(s.getIndex))
-	e.PUT("/v1/indexes/:index", s.limited(s.putIndex))
-	e.DELETE("/v1/indexes/:index", s.limited(s.deleteIndex))
-	e.POST("/v1/indexes/:index/bulk", s.limited(s.bulk))
-	e.POST("/v1/indexes/:index/delete", s.limited(s.deleteDocuments))
+	e.PUT("/v1/indexes/:index", s.limited(s.idempotent(s.putIndex)))
+	e.DELETE("/v1/indexes/:index", s.limited(s.idempotent(s.deleteIndex)))
+	e.POST("/v1/indexes/:index/bulk", s.limited(noIdempotency("a line that is sent again replaces the same document by its id.", s.bulk)))
+	e.POST("/v1/indexes/:index/delete", s.limited(s.idempotent(s.deleteDocuments)))
 
 	e.GET("/v1/indexes/:index/documents", s.limited(s.listDocuments, "after", "limit"))
-	e.POST("/v1/indexes/:index/documents", s.limited(s.postDocument))
+	e.POST("/v1/indexes/:index/documents", s.limited(s.idempotent(s.postDocument)))
 	e.GET("/v1/indexes/:index/documents/*id", s.limited(s.getDocument))
-	e.PUT("/v1/indexes/:index/documents/*id", s.limited(s.putDocument))
-	e.DELETE("/v1/indexes/:index/documents/*id", s.limited(s.deleteDocument))
+	e.PUT("/v1/indexes/:index/documents/*id", s.limited(s.idempotent(s.putDocument)))
+	e.DELETE("/v1/indexes/:index/documents/*id", s.limited(s.idempotent(s.deleteDocument)))
 }
 
 // A handler answers a request or returns why it could not.

@@ -230,9 +230,24 @@ func (c *Client) call(ctx context.Context, method, path string, body, answer any
 
 // send returns a successful response, whose body the caller closes.
 func (c *Client) send(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
+	return c.exchange(ctx, method, path, contentType, body, nil)
+}
+
+// sendWith is send for a body at hand and more headers.
+func (c *Client) sendWith(ctx context.Context, method, path, contentType string, body []byte, header http.Header) (*http.Response, error) {
+	if body == nil {
+		return c.exchange(ctx, method, path, contentType, nil, header)
+	}
+	return c.exchange(ctx, method, path, contentType, bytes.NewReader(body), header)
+}
+
+func (c *Client) exchange(ctx context.Context, method, path, contentType string, body io.Reader, header http.Header) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
+	}
+	for name, values := range header {
+		request.Header[name] = values
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", contentType)
