@@ -16,26 +16,31 @@ func (s *Server) ask(c *gin.Context) error {
 	if err := s.readJSON(c, maxQueryBody, &body, false, false); err != nil {
 		return err
 	}
-	if body.Stream {
-		return fmt.Errorf("%w: stream: true; answers are not streamed yet, leave it out", pipeline.ErrInvalidRequest)
-	}
 	if body.BudgetMS < 0 || body.BudgetMS > wire.MaxBudget.Milliseconds() {
 		return fmt.Errorf("%w: budget_ms: %d; allowed is 0 (none) to %d", pipeline.ErrInvalidRequest, body.BudgetMS, wire.MaxBudget.Milliseconds())
 	}
 	request := body.Request
 	request.Budget = time.Duration(body.BudgetMS) * time.Millisecond
+	if body.Stream || wantsEvents(c.Request) {
+		return s.askStream(c, request)
+	}
 	found, err := s.view(c).Ask(c.Request.Context(), request)
 	if err != nil {
 		return err
 	}
-	// Lists are never null. The result may be shared, so it is copied.
+	return s.writeJSON(c, http.StatusOK, fullResult(found))
+}
+
+// fullResult has lists that are never null. The result may be shared, so it is
+// copied.
+func fullResult(found *pipeline.Result) *pipeline.Result {
 	result := *found
 	result.Answers = list(result.Answers)
 	result.Warnings = list(result.Warnings)
 	if result.TimingsMS == nil {
 		result.TimingsMS = map[string]float64{}
 	}
-	return s.writeJSON(c, http.StatusOK, &result)
+	return &result
 }
 
 func (s *Server) search(c *gin.Context) error {

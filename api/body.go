@@ -78,6 +78,8 @@ func bodyError(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &large):
 		return tooLarge(large.Limit)
+	case errors.Is(err, errNotGzip):
+		return invalidBody("The Content-Encoding is gzip, but the body is not.")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		// Before the context is asked, which this has ended as well.
 		return problemError{code: wire.CodeBodyTimeout}
@@ -107,7 +109,7 @@ func checkContentType(r *http.Request, allowed ...string) error {
 		}
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return problemError{wire.CodeUnsupportedMediaType, fmt.Sprintf("The Content-Encoding is %q; send the body as it is.", clip(encoding))}
+		return problemError{wire.CodeUnsupportedMediaType, fmt.Sprintf("The Content-Encoding is %q; send the body as it is, or with gzip.", clip(encoding))}
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ var contract = sync.OnceValues(func() (*openapi3.T, error) {
 	if data, err = json.Marshal(tree); err != nil {
 		return nil, err
 	}
-	for _, media := range []string{"application/x-ndjson", "application/ndjson", "application/jsonl", "text/html"} {
+	for _, media := range []string{"application/x-ndjson", "application/ndjson", "application/jsonl", "text/html", "text/event-stream"} {
 		openapi3filter.RegisterBodyDecoder(media, func(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
 			data, err := io.ReadAll(body)
 			return string(data), err
@@ -186,6 +186,20 @@ func (a answer) problem(t testing.TB) problem {
 // do sends a request; header is name, value, name, value...
 func (h *harness) do(method, target, body string, header ...string) answer {
 	h.t.Helper()
+	request, a := h.exchange(method, target, body, header...)
+	h.check(request, body, a)
+	return a
+}
+
+// raw is do without a look at the contract.
+func (h *harness) raw(method, target, body string, header ...string) answer {
+	h.t.Helper()
+	_, a := h.exchange(method, target, body, header...)
+	return a
+}
+
+func (h *harness) exchange(method, target, body string, header ...string) (*http.Request, answer) {
+	h.t.Helper()
 	request := httptest.NewRequestWithContext(h.t.Context(), method, target, strings.NewReader(body))
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
@@ -199,8 +213,7 @@ func (h *harness) do(method, target, body string, header ...string) answer {
 	recorder := httptest.NewRecorder()
 	h.handler.ServeHTTP(recorder, request)
 	a := answer{recorder.Code, recorder.Result().Header, recorder.Body.Bytes()}
-	h.check(request, body, a)
-	return a
+	return request, a
 }
 
 // check holds one exchange against the contract: the answer is described, and

@@ -57,6 +57,12 @@ func (g guarded) Ask(ctx context.Context, r pipeline.Request) (*pipeline.Result,
 		return nil, err
 	}
 	r.Access, r.Groups = g.access(r.Index, r.Groups), nil
+	if tell := r.Progress; tell != nil && !r.Access.AllGroups {
+		r.Progress = func(p pipeline.Progress) {
+			p.Candidates = hideTerms(p.Candidates)
+			tell(p)
+		}
+	}
 	result, err := g.server.service.Ask(ctx, r)
 	if err != nil || r.Access.AllGroups || len(result.Candidates) == 0 {
 		return result, err

@@ -165,6 +165,7 @@ func (s *Server) write(c *gin.Context, status int, contentType string, data []by
 	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(s.config.WriteTimeout))
 	header := c.Writer.Header()
 	header.Set("Content-Type", contentType)
+	data = zip(c.Request, header, data)
 	header.Set("Content-Length", strconv.Itoa(len(data)))
 	c.Status(status)
 	if _, err := c.Writer.Write(data); err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 func (s *Server) routes(e *gin.Engine) {
-	e.Use(s.observe, s.recoverPanic, s.guard, s.authenticate)
+	e.Use(s.measure, s.observe, s.recoverPanic, s.guard, s.authenticate, s.unzip)
 	e.NoRoute(func(c *gin.Context) { s.fail(c, problemError{code: wire.CodeNotFound}) })
 	e.NoMethod(func(c *gin.Context) {
 		s.fail(c, problemError{wire.CodeMethodNotAllowed, c.Request.Method + " is not allowed here; allowed: " + c.Writer.Header().Get("Allow") + "."})
@@ -28,6 +28,7 @@ func (s *Server) routes(e *gin.Engine) {
 		e.Handle(method, "/readyz", s.free(s.readyz))
 	}
 	e.GET("/openapi.json", s.free(s.openAPI))
+	e.GET("/metrics", s.free(s.metrics))
 
 	for _, file := range web.Files() {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
@@ -39,6 +40,9 @@ func (s *Server) routes(e *gin.Engine) {
 	e.POST("/v1/search", s.limited(s.search))
 	e.POST("/v1/read", s.limited(s.read))
 	e.POST("/v1/rerank", s.limited(s.rerank))
+	// Where the clients of other servers look for it.
+	e.POST("/v2/rerank", s.limited(s.rerank))
+	e.POST("/rerank", s.limited(s.rerank))
 
 	e.GET("/v1/keys", s.limited(s.listKeys))
 	e.POST("/v1/keys", s.limited(noIdempotency("the answer holds a secret, which is not kept.", s.createKey)))

@@ -45,6 +45,10 @@ func rules() map[string]rule {
 		"POST /v1/search": search,
 		"POST /v1/read":   search,
 		"POST /v1/rerank": search,
+		"POST /v2/rerank": search,
+		"POST /rerank":    search,
+
+		"GET /metrics": {roles: []auth.Role{auth.Monitor, auth.Admin}, on: onServer},
 
 		"GET /v1/indexes":           {roles: []auth.Role{auth.Search, auth.Write}, on: onAny},
 		"GET /v1/indexes/:index":    {roles: []auth.Role{auth.Search, auth.Write}, on: onIndex},

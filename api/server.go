@@ -46,6 +46,10 @@ type Config struct {
 	// a loopback address may be sent to, for a proxy that passes its own name
 	// on.
 	Hosts []string
+	// Observer, when set, is told of every request.
+	Observer Observer
+	// Metrics, when set, answers GET /metrics.
+	Metrics http.Handler
 	Access
 }
 

@@ -108,6 +108,16 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 	}
 	options.Tokens = p.cachedTokens(m, found)
 	passages := passagesOf(hits)
+	if request.Progress != nil {
+		t := &teller{
+			pipeline: p, model: m, request: request, base: result, hits: hits, passages: passages,
+			units: offsetConverter{index: found.index, unit: request.OffsetUnit},
+		}
+		if err := t.candidates(ctx); err != nil {
+			return nil, err
+		}
+		options.Progress, options.Round = t.answers(ctx), 2*m.service.Stats().Workers
+	}
 	reading, err := p.readObserved(ctx, m, request.Question, passages, options)
 	switch {
 	case err == nil:

@@ -28,6 +28,7 @@ type Config struct {
 	Limits    Limits                `yaml:"limits"`
 	Server    Server                `yaml:"server"`
 	Log       Log                   `yaml:"log"`
+	Telemetry Telemetry             `yaml:"telemetry"`
 	Runtime   Runtime               `yaml:"runtime"`
 
 	registry *Registry
@@ -105,12 +106,13 @@ func DefaultConfig(registry *Registry) *Config {
 		Reader: ReaderSection{
 			Bundle: "builtin", Device: "cpu", Precision: "auto", TopK: 3, Config: reader.DefaultConfig(),
 		},
-		Split:    ingest.DefaultSplitterConfig(),
-		Ingest:   IngestSection{Formats: registry.newFormats()},
-		Limits:   Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, CacheBytes: 256 << 20, OpenIndexes: 64},
-		Server:   defaultServer(),
-		Log:      Log{Level: "info"},
-		registry: registry,
+		Split:     ingest.DefaultSplitterConfig(),
+		Ingest:    IngestSection{Formats: registry.newFormats()},
+		Limits:    Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, CacheBytes: 256 << 20, OpenIndexes: 64},
+		Server:    defaultServer(),
+		Log:       Log{Level: "info"},
+		Telemetry: Telemetry{Metrics: true, Sample: 1},
+		registry:  registry,
 	}
 	if newOptions, ok := registry.retrievers[c.Retriever.Type]; ok {
 		c.Retriever.Options = newOptions()
@@ -220,6 +222,7 @@ func (c *Config) Validate() error {
 		fault("limits.cache_bytes", c.Limits.CacheBytes, "0 (no cache) or more")
 	}
 	faults = append(faults, c.Server.validate()...)
+	faults = append(faults, c.Telemetry.validate()...)
 	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	return errors.Join(faults...)
 }

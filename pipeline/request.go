@@ -61,6 +61,10 @@ type Request struct {
 	// Explain fills Result.Candidates and the terms of their scores.
 	Explain bool `json:"explain,omitempty"`
 
+	// Progress, when set, is told what was found before the reading is
+	// complete, from the goroutine that asks. An answer from the cache comes
+	// without. It does not change the result.
+	Progress func(Progress) `json:"-"`
 	// Groups narrows what is seen to documents of these groups and of none; see
 	// [Access.Narrow]. Nil means all that Access sees.
 	Groups []string `json:"groups,omitzero"`

@@ -55,8 +55,12 @@ type Options struct {
 	// Deadline ends reading early with what was found so far; zero reads all.
 	Deadline time.Time
 	// Round is how many windows are read between two looks at the clock; 0
-	// means 4. Without a deadline all windows are handed over at once.
+	// means 4. Without a deadline or Progress all windows are handed over at
+	// once.
 	Round int
+	// Progress, when set, is given what was found so far after every round but
+	// the last, from the goroutine that reads. Complete is false in it.
+	Progress func(Reading)
 	// Tokens, when set, cuts the text of a passage in place of the tokenizer, as
 	// the tokenizer would: for callers that remember what was cut.
 	Tokens func(passage retriever.Passage) models.Tokens
@@ -121,14 +125,14 @@ func (r *Reader) Read(ctx context.Context, question string, passages []retriever
 	reading.Tokenize = time.Since(begin)
 
 	step := max(len(windows), 1)
-	if !opts.Deadline.IsZero() {
+	if !opts.Deadline.IsZero() || opts.Progress != nil {
 		step = cmp.Or(opts.Round, 4)
 	}
 	begin = time.Now()
 	var slowest time.Duration
 	for from := 0; from < len(windows); from += step {
 		round := time.Now()
-		if from > 0 && round.Add(slowest).After(opts.Deadline) {
+		if from > 0 && !opts.Deadline.IsZero() && round.Add(slowest).After(opts.Deadline) {
 			reading.Complete = false
 			break
 		}
@@ -139,6 +143,15 @@ func (r *Reader) Read(ctx context.Context, question string, passages []retriever
 		reading.Windows += len(part)
 		reading.Candidates = part[len(part)-1].candidate + 1
 		slowest = max(slowest, time.Since(round))
+		if opts.Progress != nil && reading.Windows < len(windows) {
+			partial := reading
+			partial.Complete = false
+			if windows[partial.Windows].candidate < partial.Candidates {
+				partial.Candidates--
+			}
+			partial.Spans = Distinct(slices.Clone(partial.Spans), passages, Span.Margin)
+			opts.Progress(partial)
+		}
 	}
 	reading.Infer = time.Since(begin)
 	if !reading.Complete && windows[reading.Windows].candidate < reading.Candidates {

@@ -100,6 +100,9 @@ func fromProblem(p wire.Problem) *Error {
 // Ask answers a question. A budget is sent in whole milliseconds, rounded up.
 func (c *Client) Ask(ctx context.Context, request pipeline.Request) (*pipeline.Result, error) {
 	body := wire.Ask{Request: request, BudgetMS: int64((request.Budget + time.Millisecond - 1) / time.Millisecond)}
+	if request.Progress != nil {
+		return c.askStream(ctx, body, request.Progress)
+	}
 	var result pipeline.Result
 	if err := c.call(ctx, http.MethodPost, "/v1/ask", body, &result); err != nil {
 		return nil, err
@@ -255,7 +258,7 @@ func (c *Client) exchange(ctx context.Context, method, path, contentType string,
 	if c.key != "" {
 		request.Header.Set("Authorization", "Bearer "+c.key)
 	}
-	request.Header.Set("Accept", "application/json, application/x-ndjson, application/problem+json")
+	request.Header.Set("Accept", "application/json, application/x-ndjson, text/event-stream, application/problem+json")
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, c.transport(ctx, method, path, err)

@@ -22,6 +22,9 @@ type Rerank struct {
 	ReturnDocuments bool             `json:"return_documents,omitempty"`
 	// Model is what clients of other servers send; this one has one model.
 	Model string `json:"model,omitempty"`
+	// MaxTokensPerDoc is what such clients may send too. Documents are read
+	// whole here, so there is nothing to limit.
+	MaxTokensPerDoc int `json:"max_tokens_per_doc,omitempty"`
 }
 
 // A RerankDocument is a text, sent as a string or as {"text": "..."}.
