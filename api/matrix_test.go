@@ -76,9 +76,12 @@ func routeCases() map[string]routeCase {
 		"POST /v1/read":   {path: "/v1/read", body: `{"question":"x","documents":[{"text":"x"}]}`, own: readers, elsewhere: readers},
 		"POST /v1/rerank": {path: "/v1/rerank", body: `{"query":"x","documents":["x"]}`, own: readers, elsewhere: readers},
 
-		"POST /v2/rerank": {path: "/v2/rerank", body: `{"query":"x","documents":["x"]}`, own: readers, elsewhere: readers},
-		"POST /rerank":    {path: "/rerank", body: `{"query":"x","documents":["x"]}`, own: readers, elsewhere: readers},
-		"GET /metrics":    {path: "/metrics", server: true, own: []auth.Role{auth.Monitor, auth.Admin}, ok: 404}, // switched off
+		"POST /v2/rerank":       {path: "/v2/rerank", body: `{"query":"x","documents":["x"]}`, own: readers, elsewhere: readers},
+		"POST /rerank":          {path: "/rerank", body: `{"query":"x","documents":["x"]}`, own: readers, elsewhere: readers},
+		"GET /metrics":          {path: "/metrics", server: true, own: []auth.Role{auth.Monitor, auth.Admin}, ok: 404}, // switched off
+		"POST /v1/predict":      {path: "/v1/predict", body: `{"head":"embedding","texts":["x"]}`, own: readers, elsewhere: readers},
+		"GET /v1/models":        {path: "/v1/models", own: readers, elsewhere: readers},
+		"PUT /v1/models/reader": {path: "/v1/models/reader", body: `{"bundle":"builtin"}`, server: true, own: admins},
 
 		"GET /v1/indexes":           {path: "/v1/indexes", own: both, elsewhere: both},
 		"GET /v1/indexes/:index":    {path: "/v1/indexes/INDEX", own: both},

@@ -114,6 +114,8 @@ func kindOf(code string) kind {
 		return kind{status: 500, title: "The index was written by a newer version", advice: "Run at least that version of Needle."}
 	case wire.CodeIndexLocked:
 		return kind{status: 503, title: "The index is in use by another process", advice: "End the other process that uses the data directory.", retryAfter: "5"}
+	case wire.CodeModelRefused:
+		return kind{status: 409, title: "The model was not exchanged", advice: "The one that was there goes on answering.", open: true}
 	case wire.CodeInvalidBundle:
 		return kind{status: 500, title: "The model bundle is not valid", advice: "Run `needle doctor` on the server's machine."}
 	case wire.CodeClosed:

@@ -48,6 +48,10 @@ func (s *Server) routes(e *gin.Engine) {
 	e.POST("/v1/keys", s.limited(noIdempotency("the answer holds a secret, which is not kept.", s.createKey)))
 	e.DELETE("/v1/keys/:key", s.limited(s.revokeKey))
 
+	e.POST("/v1/predict", s.limited(s.predict))
+	e.GET("/v1/models", s.limited(s.listModels))
+	e.PUT("/v1/models/reader", s.limited(s.putReader))
+
 	e.GET("/v1/indexes", s.limited(s.listIndexes))
 	e.GET("/v1/indexes/:index", s.limited(s.getIndex))
 	e.PUT("/v1/indexes/:index", s.limited(s.idempotent(s.putIndex)))

@@ -50,6 +50,10 @@ func rules() map[string]rule {
 
 		"GET /metrics": {roles: []auth.Role{auth.Monitor, auth.Admin}, on: onServer},
 
+		"POST /v1/predict":      search,
+		"GET /v1/models":        {roles: []auth.Role{auth.Search}, on: onAny},
+		"PUT /v1/models/reader": {roles: []auth.Role{auth.Admin}, on: onServer, audited: true},
+
 		"GET /v1/indexes":           {roles: []auth.Role{auth.Search, auth.Write}, on: onAny},
 		"GET /v1/indexes/:index":    {roles: []auth.Role{auth.Search, auth.Write}, on: onIndex},
 		"PUT /v1/indexes/:index":    {roles: []auth.Role{auth.Admin}, on: onIndex, audited: true},

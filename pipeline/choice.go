@@ -124,6 +124,17 @@ func (c *Config) selected() (s selection, choice *ModelChoice, stale bool, err e
 	return s, choice, false, nil
 }
 
+// ApplyChoice makes the chosen bundle the configured one, for those who use the
+// configuration with another data directory.
+func (c *Config) ApplyChoice() error {
+	s, _, _, err := c.selected()
+	if err != nil {
+		return err
+	}
+	c.Reader.Bundle, c.Reader.Precision = s.bundle, s.precision
+	return nil
+}
+
 // open opens the bundle and checks that it is the one that was chosen.
 func (s selection) open(registry *Registry) (*models.Bundle, error) {
 	bundle, err := registry.OpenBundle(s.bundle)

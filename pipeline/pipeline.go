@@ -70,6 +70,8 @@ type loadedModel struct {
 	users sync.WaitGroup
 	// from is where it was opened from.
 	from  selection
+	// heads are those that reading does not need.
+	heads openHeads
 	since time.Time
 }
 

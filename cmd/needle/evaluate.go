@@ -128,6 +128,13 @@ func (a *app) openCollection(ctx context.Context, c *collection, options ...pipe
 	if err != nil {
 		return nil, nil, err
 	}
+	// What is measured is what answers; its record stays in the real directory.
+	if a.reader == nil {
+		if err := cfg.ApplyChoice(); err != nil {
+			os.RemoveAll(dir)
+			return nil, nil, err
+		}
+	}
 	cfg.Data = dir
 	p, err := pipeline.Open(ctx, cfg, options...)
 	if err != nil {

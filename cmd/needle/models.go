@@ -18,21 +18,25 @@ import (
 func (a *app) modelsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "models",
-		Short: "List, inspect, pull, check and compare model bundles",
+		Short: "List, inspect, pull, check, compare and exchange model bundles",
 		Long: `A bundle is a language model with its tokenizer and prediction heads: a known
 name such as builtin, a directory with needle.json, or a directory in the
 Hugging Face layout (config.json, tokenizer.json and model.onnx or
 onnx/model*.onnx). reader.bundle in the configuration names the one that reads.`,
 	}
-	cmd.AddCommand(a.modelsListCommand(), a.modelsInspectCommand(), a.modelsPullCommand(), a.modelsVerifyCommand(), a.modelsCompareCommand())
+	cmd.AddCommand(a.modelsListCommand(), a.modelsInspectCommand(), a.modelsPullCommand(), a.modelsVerifyCommand(), a.modelsCompareCommand(), a.modelsUseCommand())
 	return cmd
 }
 
 // modelSummary is a line of `needle models list`.
 type modelSummary struct {
 	// Bundle is what reader.bundle says to use it.
-	Bundle     string   `json:"bundle"`
-	Configured bool     `json:"configured"`
+	Bundle     string `json:"bundle"`
+	Configured bool   `json:"configured"`
+	// Chosen says that `needle models use` put it in place of the configured
+	// one; Active, that questions are answered with it.
+	Chosen     bool     `json:"chosen"`
+	Active     bool     `json:"active"`
 	Name       string   `json:"name,omitempty"`
 	Hash       string   `json:"hash,omitempty"`
 	Heads      []string `json:"heads,omitempty"`
@@ -46,7 +50,7 @@ type modelSummary struct {
 func (a *app) modelsListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
-		Short: "List the known bundles and the configured one",
+		Short: "List the known bundles, the configured one (c) and the one that reads (*)",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.config()
@@ -57,12 +61,27 @@ func (a *app) modelsListCommand() *cobra.Command {
 			if !slices.Contains(names, cfg.Reader.Bundle) {
 				names = append(names, cfg.Reader.Bundle)
 			}
+			active := cfg.Reader.Bundle
+			choice, stale, err := cfg.Choice()
+			if err != nil {
+				return err
+			}
+			if choice != nil && !stale {
+				active = choice.Bundle
+				if !slices.Contains(names, active) {
+					names = append(names, active)
+				}
+			}
 			list := make([]modelSummary, len(names))
 			for i, name := range names {
-				list[i] = modelSummary{Bundle: name, Configured: name == cfg.Reader.Bundle}
+				list[i] = modelSummary{Bundle: name, Configured: name == cfg.Reader.Bundle, Active: name == active, Chosen: choice != nil && !stale && name == active}
 				bundle, err := a.registry.OpenBundle(name)
 				if err != nil {
 					list[i].Fault = err.Error()
+					continue
+				}
+				if list[i].Chosen && bundle.Hash != choice.Hash {
+					list[i].Fault = "its content is another than when it was chosen; choose it again, or go back with: needle models use --reset"
 					continue
 				}
 				m := bundle.Manifest
@@ -82,8 +101,11 @@ func (a *app) modelsListCommand() *cobra.Command {
 
 func printSummary(w io.Writer, m modelSummary) {
 	mark := " "
-	if m.Configured {
+	switch {
+	case m.Active:
 		mark = "*"
+	case m.Configured:
+		mark = "c" // configured, and another was chosen
 	}
 	if m.Fault != "" {
 		fmt.Fprintf(w, "%s %s  %s\n", mark, printable(m.Bundle), printable(m.Fault))

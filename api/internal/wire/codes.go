@@ -60,6 +60,7 @@ const (
 	CodeIndexNewerVersion = "index_newer_version"
 	CodeIndexLocked       = "index_locked"
 	CodeInvalidBundle     = "invalid_bundle"
+	CodeModelRefused      = "model_refused"
 	CodeClosed            = "closed"
 )
 
@@ -83,6 +84,7 @@ func Pairs() []Pair {
 		{CodeKeyNotFound, []error{store.ErrNotFound}},
 		{CodeNoStore, []error{ErrNoStore}},
 		{CodeStoreUnavailable, []error{store.ErrUnavailable, store.ErrClosed, store.ErrLocked, store.ErrCorrupt}},
+		{CodeModelRefused, []error{pipeline.ErrModelRefused}},
 		{CodeEmptyQuestion, []error{pipeline.ErrEmptyQuestion}},
 		{CodeQuestionTooLong, []error{pipeline.ErrQuestionTooLong, models.ErrQuestionTooLong}},
 		{CodeInvalidText, []error{pipeline.ErrInvalidText}},
