@@ -92,14 +92,12 @@ func Terms(analyzer, text string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bleve: %w", err)
 	}
-	a, err := newAnalyzer(name)
+	a, err := newAnalyser(name)
 	if err != nil {
 		return nil, fmt.Errorf("bleve: %w", err)
 	}
 	var terms []string
-	for _, token := range a.Analyze([]byte(text)) {
-		terms = append(terms, string(token.Term))
-	}
+	a.each(text, func(term string) { terms = append(terms, term) })
 	return terms, nil
 }
 

@@ -134,7 +134,7 @@ func (b *Backend) openClaimed(name, dir string) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	analyzer, err := newAnalyzer(s.Analyzer)
+	analyzer, err := newAnalyser(s.Analyzer)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", retriever.ErrVersion, err)
 	}

@@ -47,7 +47,7 @@ func (r *record) AddIDField() {
 		}
 	}
 	var terms termCounter
-	terms.add([]byte(r.key))
+	terms.add(r.key)
 	r.fields = append(r.fields, &field{
 		name: fieldID, value: []byte(r.key), options: index.IndexField | index.StoreField,
 		terms: terms.frequencies, length: 1,
@@ -84,17 +84,25 @@ func storedField(name string, value []byte) *field {
 type termCounter struct {
 	frequencies index.TokenFrequencies
 	length      int
+	// expected is about how many distinct terms there will be.
+	expected int
+	// spare holds entries that were allocated together.
+	spare []index.TokenFreq
 }
 
-func (c *termCounter) add(term []byte) {
+func (c *termCounter) add(term string) {
 	if c.frequencies == nil {
-		c.frequencies = index.TokenFrequencies{}
+		c.frequencies = make(index.TokenFrequencies, c.expected)
 	}
 	c.length++
-	entry, ok := c.frequencies[string(term)]
+	entry, ok := c.frequencies[term]
 	if !ok {
-		entry = &index.TokenFreq{Term: term}
-		c.frequencies[string(term)] = entry
+		if len(c.spare) == 0 {
+			c.spare = make([]index.TokenFreq, max(1, c.expected/2))
+		}
+		entry, c.spare = &c.spare[0], c.spare[1:]
+		entry.Term = []byte(term)
+		c.frequencies[term] = entry
 	}
 	entry.SetFrequency(entry.Frequency() + 1)
 }

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/blevesearch/bleve/v2/analysis"
 	"github.com/blevesearch/bleve/v2/index/scorch"
 
 	"github.com/needle-search/needle/retriever"
@@ -21,7 +20,7 @@ type Index struct {
 	name     atomic.Pointer[string]
 	path     string
 	config   Config
-	analyzer analysis.Analyzer
+	analyzer *analyser
 	// onClose tells the backend that the name is free again.
 	onClose func()
 

@@ -6,7 +6,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/blevesearch/bleve/v2/analysis"
 	index "github.com/blevesearch/bleve_index_api"
 
 	"github.com/needle-search/needle/retriever"
@@ -41,7 +40,7 @@ func (p *prepared) documentRecord(now time.Time) (*record, error) {
 }
 
 // prepare checks and analyses an entry. Its errors wrap ErrInvalidDocument.
-func prepare(entry *retriever.Entry, analyzer analysis.Analyzer) (*prepared, error) {
+func prepare(entry *retriever.Entry, analyzer *analyser) (*prepared, error) {
 	d := &entry.Document
 	if err := entry.Validate(); err != nil {
 		return nil, err
@@ -58,15 +57,15 @@ func prepare(entry *retriever.Entry, analyzer analysis.Analyzer) (*prepared, err
 		types: types,
 		size:  len(d.Text),
 	}
-	title := analyzer.Analyze([]byte(d.Title))
+	var title []string
+	analyzer.each(d.Title, func(term string) { title = append(title, term) })
 	for i, passage := range entry.Passages {
-		var terms termCounter
-		for _, token := range title {
-			terms.add(token.Term)
+		// A distinct term in 12 bytes is usual for prose.
+		terms := termCounter{expected: len(passage.Text) / 12}
+		for _, term := range title {
+			terms.add(term)
 		}
-		for _, token := range analyzer.Analyze([]byte(passage.Text)) {
-			terms.add(token.Term)
-		}
+		analyzer.each(passage.Text, terms.add)
 		next := len(d.Text)
 		if i+1 < len(offsets) {
 			next = offsets[i+1]

@@ -1,7 +1,6 @@
 package bleve
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -64,15 +63,15 @@ func (t *queryTerm) weight() float64 { return float64(t.count) * t.idf }
 func (x *Index) queryTerms(text string) []queryTerm {
 	var terms []queryTerm
 	known := map[string]int{}
-	for _, token := range x.analyzer.Analyze([]byte(text)) {
-		i, ok := known[string(token.Term)]
+	x.analyzer.each(text, func(term string) {
+		i, ok := known[term]
 		if !ok {
 			i = len(terms)
-			known[string(token.Term)] = i
-			terms = append(terms, queryTerm{text: bytes.Clone(token.Term)})
+			known[term] = i
+			terms = append(terms, queryTerm{text: []byte(term)})
 		}
 		terms[i].count++
-	}
+	})
 	return terms
 }
 

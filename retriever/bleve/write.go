@@ -15,7 +15,7 @@ import (
 // document, little enough to bound memory and the time that a reader of the
 // result waits.
 const (
-	groupDocuments = 1024
+	groupDocuments = 4096
 	groupBytes     = 8 << 20
 )
 
