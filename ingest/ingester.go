@@ -231,6 +231,9 @@ type batcher struct {
 
 // add checks a document and queues it. Only an error of the run is returned.
 func (b *batcher) add(ctx context.Context, path string, doc Extracted) error {
+	if doc.Language == "" {
+		doc.Language = DetectLanguage(doc.Text)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.check(doc); err != nil {

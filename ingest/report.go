@@ -21,6 +21,11 @@ type Report struct {
 	Files int `json:"files"`
 	// Passages counts the passages of added and updated documents.
 	Passages int `json:"passages"`
+	// Languages counts the added and updated documents by the language that
+	// they state or that was guessed, "" where it is unknown.
+	Languages map[string]int `json:"languages,omitempty"`
+	// Warnings say what is not wrong but should be known.
+	Warnings []string `json:"warnings,omitempty"`
 	// Faults tells what was skipped or failed, in order, up to [MaxFaults].
 	Faults []Fault `json:"faults,omitempty"`
 	// FaultsOmitted counts those beyond; [Events.Fault] gets them all.
@@ -120,6 +125,16 @@ func (r *recorder) document(id string, outcome Outcome, passages int) {
 		r.events.Document(id, outcome, passages)
 	}
 	r.tell()
+}
+
+// language notes the language of a document that was added or updated.
+func (r *recorder) language(tag string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.report.Languages == nil {
+		r.report.Languages = map[string]int{}
+	}
+	r.report.Languages[tag]++
 }
 
 func (r *recorder) total(files int, bytes int64) {

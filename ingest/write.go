@@ -53,6 +53,7 @@ func (w writer) write(ctx context.Context, batch []item) error {
 	if err == nil {
 		for i, e := range entries {
 			w.recorder.document(e.Document.ID, outcomes[i], len(e.Passages))
+			w.recorder.language(e.Document.Language)
 		}
 		return nil
 	}
@@ -78,6 +79,7 @@ func (w writer) writeSingly(ctx context.Context, entries []retriever.Entry, item
 		if err == nil {
 			strange = 0
 			w.recorder.document(e.Document.ID, outcomes[i], len(e.Passages))
+			w.recorder.language(e.Document.Language)
 			continue
 		}
 		if !refused(err) {

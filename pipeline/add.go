@@ -23,7 +23,9 @@ func (p *Pipeline) AddPaths(ctx context.Context, paths []string, options AddOpti
 	if err != nil {
 		return ingest.Report{}, err
 	}
-	return ingester.AddPaths(ctx, target, paths, options.Events)
+	report, err := ingester.AddPaths(ctx, target, paths, options.Events)
+	p.warn(&report)
+	return report, err
 }
 
 // Ingester returns an ingester with the configured formats and splitter, for

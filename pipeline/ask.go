@@ -101,6 +101,9 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 	if len(found.Terms) == 0 {
 		result.Warnings = append(result.Warnings, "the question has only stop words, so nothing can be found")
 	}
+	if warning := m.questionWarning(request.Question); warning != "" {
+		result.Warnings = append(result.Warnings, warning)
+	}
 	options := reader.Options{}
 	if budget := cmp.Or(request.Budget, p.config.Limits.Budget); budget > 0 {
 		options.Deadline = begin.Add(budget)

@@ -23,6 +23,7 @@ func (p *Pipeline) splitter() (*ingest.Splitter, error) {
 			p.tokenizerErr = err
 			return
 		}
+		p.bundleLanguages = bundle.Manifest.Languages
 		p.tokenizer, p.tokenizerErr = p.config.registry.OpenTokenizer(bundle)
 	})
 	if p.tokenizerErr != nil {

@@ -44,6 +44,8 @@ type Pipeline struct {
 	tokenizerOnce sync.Once
 	tokenizer     models.Tokenizer
 	tokenizerErr  error
+	// bundleLanguages are those of the bundle that the tokenizer is from.
+	bundleLanguages []string
 
 	closeOnce sync.Once
 	closeErr  error

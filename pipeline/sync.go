@@ -74,6 +74,7 @@ func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncO
 	report, err := ingester.Sync(ctx, target, sources, ingest.SyncOptions{
 		AllowDeletes: options.AllowDeletes, DryRun: options.DryRun, Events: options.Events,
 	})
+	p.warn(&report.Report)
 	if !options.DryRun {
 		for _, s := range report.Sources {
 			known.end(s, time.Now())

@@ -82,6 +82,14 @@ func addPaths(ctx context.Context, c *connection, index string, paths []string) 
 	report, err := ingester.AddPaths(ctx, target, paths, events)
 	// The server decides what is new; the ingester cannot know.
 	report.Added, report.Updated, report.Unchanged, report.Passages = target.added, target.updated, target.unchanged, target.passages
+	if manager, ok := c.Service.(pipeline.ModelManager); ok && err == nil {
+		models, modelsErr := manager.Models(ctx)
+		if modelsErr == nil && len(models) > 0 {
+			if warning := pipeline.LanguageWarning(report.Languages, models[0].Languages); warning != "" {
+				report.Warnings = append(report.Warnings, warning)
+			}
+		}
+	}
 	return report, err
 }
 
@@ -132,6 +140,9 @@ func printIngestReport(w io.Writer, r ingest.Report) {
 }
 
 func printFaults(w io.Writer, r ingest.Report) {
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", printable(warning))
+	}
 	for _, f := range r.Faults {
 		kind := "not taken"
 		if f.Skipped {
