@@ -27,6 +27,7 @@ type Config struct {
 	Ingest    IngestSection         `yaml:"ingest"`
 	Limits    Limits                `yaml:"limits"`
 	Server    Server                `yaml:"server"`
+	Monitor   Monitor               `yaml:"monitor"`
 	Log       Log                   `yaml:"log"`
 	Telemetry Telemetry             `yaml:"telemetry"`
 	Runtime   Runtime               `yaml:"runtime"`
@@ -110,6 +111,7 @@ func DefaultConfig(registry *Registry) *Config {
 		Ingest:    IngestSection{Formats: registry.newFormats()},
 		Limits:    Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, CacheBytes: 256 << 20, OpenIndexes: 64},
 		Server:    defaultServer(),
+		Monitor:   defaultMonitor(),
 		Log:       Log{Level: "info"},
 		Telemetry: Telemetry{Metrics: true, Sample: 1},
 		registry:  registry,
@@ -223,6 +225,7 @@ func (c *Config) Validate() error {
 	}
 	faults = append(faults, c.Server.validate()...)
 	faults = append(faults, c.Telemetry.validate()...)
+	c.Monitor.validate(fault)
 	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	return errors.Join(faults...)
 }

@@ -81,5 +81,10 @@ func serve(ctx context.Context, cfg *pipeline.Config) error {
 	}
 	defer remove()
 	log.Info("serving", "url", url, "data", cfg.Data, "model", p.Model().Name, "precision", p.Model().Precision)
+	stopWatch, err := watchCanaries(ctx, cfg, p, log)
+	if err != nil {
+		return err
+	}
+	defer stopWatch()
 	return server.Serve(ctx, listener)
 }

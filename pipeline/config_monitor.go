@@ -1,0 +1,30 @@
+package pipeline
+
+import "time"
+
+// Monitor is about how `needle serve` watches its own quality; see
+// `needle canary`.
+type Monitor struct {
+	// Interval is the longest time between two runs of the canaries.
+	Interval time.Duration `yaml:"interval"`
+	// Settle is how long an index must have stayed the same before a change of
+	// it is looked at.
+	Settle time.Duration `yaml:"settle"`
+	// WebhookEnv names the environment variable with the URL that is told of
+	// alarms and of their end; such URLs are often secrets. Empty means none.
+	WebhookEnv string `yaml:"webhook_env"`
+	// Rollback puts the model before back when the canaries raise an alarm
+	// after an exchange.
+	Rollback bool `yaml:"rollback"`
+}
+
+func defaultMonitor() Monitor { return Monitor{Interval: time.Hour, Settle: 10 * time.Second} }
+
+func (m Monitor) validate(fault func(key string, value any, allowed string)) {
+	if m.Interval < time.Second {
+		fault("monitor.interval", m.Interval, "a duration of 1s or more")
+	}
+	if m.Settle < 100*time.Millisecond {
+		fault("monitor.settle", m.Settle, "a duration of 100ms or more")
+	}
+}
