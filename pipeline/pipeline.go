@@ -71,7 +71,7 @@ type loadedModel struct {
 	// users are the requests that work with the model; see modelSlot.
 	users sync.WaitGroup
 	// from is where it was opened from.
-	from  selection
+	from selection
 	// heads are those that reading does not need.
 	heads openHeads
 	since time.Time
