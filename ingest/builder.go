@@ -17,6 +17,8 @@ const (
 	MetaModified = "modified"
 	// MetaPages holds the number of pages, slides or sheets, an int64.
 	MetaPages = "pages"
+	// MetaEncoding names the encoding of a text file that is not Unicode.
+	MetaEncoding = "encoding"
 	// MetaSubject and MetaKeywords hold what the author filed it under.
 	MetaSubject  = "subject"
 	MetaKeywords = "keywords"

@@ -17,11 +17,14 @@ type Text struct {
 	// Offset is the code point of the file at which Text starts: 1 after a
 	// byte order mark, else 0.
 	Offset int
+	// Encoding names the encoding if it is not Unicode, as in "windows-1252".
+	Encoding string
 }
 
-// ReadText reads a whole text file: UTF-8, or UTF-16 with a byte order mark.
-// It does not guess other encodings, because a wrong guess is garbage that
-// nobody notices. Errors wrap [ErrTooLarge], [ErrBinary], [ErrEncoding] or
+// ReadText reads a whole text file: Unicode in any of its forms, or an encoding
+// that the bytes give away; see [DecodeBytes]. A file that is UTF-8 but for a
+// few bytes is refused rather than guessed at, because the wrong encoding is
+// garbage that nobody notices. Errors wrap [ErrTooLarge], [ErrBinary], [ErrEncoding] or
 // [ErrEmpty] and say what to do.
 func ReadText(content *io.SectionReader, maxBytes int64) (Text, error) {
 	if content.Size() > maxBytes {
@@ -44,7 +47,10 @@ func ReadText(content *io.SectionReader, maxBytes int64) (Text, error) {
 
 func decodeText(data []byte) (Text, error) {
 	text := Text{}
+	wide, offset, isWide := decodeWide(data)
 	switch rest, order := cutMark(data); {
+	case isWide:
+		text = Text{Text: wide, Offset: offset}
 	case order != nil:
 		s, err := decodeUTF16(rest, order)
 		if err != nil {
@@ -63,11 +69,25 @@ func decodeText(data []byte) (Text, error) {
 		if IsBinary(data) {
 			return Text{}, ErrBinary
 		}
+		if IsBinary(data) {
+			return Text{}, ErrBinary
+		}
+		if !nearlyUTF8(text.Text) {
+			if decoded, name, ok := DecodeBytes(data, ""); ok && strings.TrimSpace(decoded) != "" {
+				return Text{Text: decoded, Encoding: name}, nil
+			}
+		}
 		line := 1 + strings.Count(text.Text[:at], "\n")
 		return Text{}, fmt.Errorf("%w (line %d, byte %d); convert it, for example with: iconv -f WINDOWS-1252 -t UTF-8", ErrEncoding, line, at)
 	}
 	if strings.TrimSpace(text.Text) == "" {
 		return Text{}, ErrEmpty
+	}
+	// ISO-2022-JP is ASCII but for the sequences that switch alphabets.
+	if strings.Contains(text.Text, "\x1b$B") || strings.Contains(text.Text, "\x1b$@") {
+		if decoded, name, ok := DecodeBytes(data, "iso-2022-jp"); ok {
+			return Text{Text: decoded, Encoding: name}, nil
+		}
 	}
 	return text, nil
 }
@@ -79,7 +99,7 @@ func cutMark(data []byte) (rest []byte, order binary.ByteOrder) {
 	case bytes.HasPrefix(data, []byte("\xEF\xBB\xBF")):
 		return data[3:], nil
 	case bytes.HasPrefix(data, []byte("\xFF\xFE\x00\x00")):
-		return data, nil // UTF-32, which is refused as binary for its NUL bytes
+		return data, nil // UTF-32; see decodeWide
 	case bytes.HasPrefix(data, []byte("\xFF\xFE")):
 		return data[2:], binary.LittleEndian
 	case bytes.HasPrefix(data, []byte("\xFE\xFF")):
@@ -111,6 +131,23 @@ func decodeUTF16(data []byte, order binary.ByteOrder) (string, error) {
 	return b.String(), nil
 }
 
+// nearlyUTF8 reports whether text is UTF-8 that was damaged rather than another
+// encoding: nearly all of what is not ASCII is valid.
+func nearlyUTF8(s string) bool {
+	valid, broken := 0, 0
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size <= 1:
+			broken++
+		case r >= utf8.RuneSelf:
+			valid++
+		}
+		i += size
+	}
+	return valid > 4*broken
+}
+
 // invalidAt returns the index of the first byte that is not UTF-8, or -1.
 func invalidAt(s string) int {
 	if utf8.ValidString(s) {
@@ -129,6 +166,9 @@ func invalidAt(s string) int {
 // IsBinary reports whether the first bytes of a file cannot be text: a NUL
 // byte outside UTF-16, or more than one control character in thirty bytes.
 func IsBinary(head []byte) bool {
+	if _, _, ok := decodeWide(head[:len(head)&^3]); ok {
+		return false
+	}
 	if rest, order := cutMark(head); order != nil {
 		text, err := decodeUTF16(rest[:len(rest)/2*2], order)
 		return err == nil && strings.IndexByte(text, 0) >= 0

@@ -133,8 +133,7 @@ var (
 	ErrEmpty = errors.New("it holds no text")
 	// ErrBinary says that a file is not text.
 	ErrBinary = errors.New("it is a binary file")
-	// ErrEncoding says that a text file is neither UTF-8 nor UTF-16 with a byte
-	// order mark.
+	// ErrEncoding says that the encoding of a text file could not be found out.
 	ErrEncoding = errors.New("it is not valid UTF-8")
 	// ErrTooLarge says that one document would be longer than allowed.
 	ErrTooLarge = errors.New("it is too large for one document")

@@ -119,6 +119,7 @@ Text.
 	}
 	want := retriever.Document{
 		ID: "docs/the_file-name.md", Title: "The: title", Language: "en", Groups: []string{"hr", "it"}, Text: "Heading\n\nText.",
+		Sections: []retriever.Section{{Headings: []string{"Heading"}}},
 		Source: retriever.Source{URI: "/docs/the_file-name.md", MediaType: "text/markdown", ModifiedAt: time.Unix(1, 0).UTC()},
 		Metadata: map[string]any{
 			"date": time.Date(2026, 3, 31, 0, 0, 0, 0, time.UTC), "tags": []string{"a", "2"}, "version": int64(3), "draft": false,
@@ -140,7 +141,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"nothing but markup", "---\ntitle: x\n---\n<!-- nothing -->\n", ingest.ErrEmpty},
 		{"binary", "# a\x00", ingest.ErrBinary},
-		{"Latin-1", "# caf\xe9", ingest.ErrEncoding},
+		{"damaged UTF-8", "# café à côté, déjà \xff vu", ingest.ErrEncoding},
 		{"too large", strings.Repeat("x", 1<<20+1), ingest.ErrTooLarge},
 	}
 	for _, c := range cases {

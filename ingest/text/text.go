@@ -1,7 +1,8 @@
 // Package text reads plain text files, each as one document.
 //
 // The text is kept verbatim, so offsets hold in the file too; only a byte order
-// mark is left out. UTF-8 is read, and UTF-16 where a byte order mark says so.
+// mark is left out. Unicode is read in all its forms, and other encodings where
+// the bytes give them away; their name is in the metadata.
 // A [Processor] is immutable and safe for concurrent use.
 package text
 
@@ -49,5 +50,6 @@ func (Processor) Process(_ context.Context, file ingest.File, content *io.Sectio
 	doc.Source = file.Source(MediaType)
 	doc.Source.Verbatim = true
 	doc.Source.TextOffset = read.Offset
+	doc.SetMeta(ingest.MetaEncoding, read.Encoding)
 	return sink.Document(doc)
 }

@@ -82,6 +82,7 @@ var importers = map[string][]string{
 	"github.com/emersion/go-message":       {"ingest/mail"},
 	"github.com/klauspost/compress":        {"ingest/archive"},
 	"github.com/RadhiFadlillah/whatlanggo": {"ingest"},
+	"github.com/wlynxg/chardet":            {"ingest"},
 	"github.com/tetratelabs/wazero":        {"ingest/pdf"},
 	"github.com/hashicorp/golang-lru":      {"pipeline"},
 	"github.com/prometheus":                {"telemetry"},
