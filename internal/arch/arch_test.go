@@ -34,6 +34,7 @@ var rules = []rule{
 	{"models/tokenizer", []string{"models"}, "a tokenizer works without a language model"},
 	{"models/heads/...", []string{"models", "models/heads/..."}, "heads read tensors by value, whatever made them"},
 	{"models/infer", []string{"models"}, "the gate runs any language model"},
+	{"models/train", []string{"models", "models/heads/weights"}, "fitting a head needs hidden states, whatever makes them"},
 	{"models/hub", []string{"models"}, "pulling a bundle needs no runtime"},
 	{"models/builtin", []string{"models"}, "the embedded bundle is files only"},
 	{"models/modelstest", []string{"models"}, "one conformance suite for all models"},

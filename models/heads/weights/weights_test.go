@@ -196,3 +196,29 @@ func BenchmarkDot(b *testing.B) {
 		})
 	}
 }
+
+func TestWriteIsRead(t *testing.T) {
+	tensors := map[string]models.Tensor{
+		"weight": {Shape: []int{2, 3}, Data: []float32{1, -2, 3.5, 4, 5, 6}},
+		"bias":   {Shape: []int{2}, Data: []float32{0.25, -1}},
+	}
+	data, err := weights.Write(tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := weights.Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range tensors {
+		if g := got[name]; !slices.Equal(g.Data, want.Data) || !slices.Equal(g.Shape, want.Shape) {
+			t.Errorf("%s: got %v, want %v", name, g, want)
+		}
+	}
+	if _, err := weights.Write(map[string]models.Tensor{"x": {Shape: []int{2}, Data: []float32{1}}}); err == nil {
+		t.Error("a tensor whose shape does not fit is written")
+	}
+	if _, err := weights.Write(map[string]models.Tensor{"x": {Shape: []int{1}, Data: []float32{float32(math.NaN())}}}); err == nil {
+		t.Error("NaN is written")
+	}
+}
