@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"io"
 
 	"github.com/needle-search/needle/store"
 )
@@ -20,6 +21,11 @@ type Access struct {
 	// LocalToken, unless empty, lets tools of this machine do everything; see
 	// docs/security.md.
 	LocalToken string
+	// Audit, unless nil, gets a line of JSON for every write and every act of
+	// administration.
+	Audit io.Writer
+	// CORSOrigins are the origins whose pages may call the API from a browser.
+	CORSOrigins []string
 	// DefaultIndex is the name of the index that is meant when none is named;
 	// empty means "default".
 	DefaultIndex string

@@ -90,6 +90,9 @@ func (s *Server) open(ctx context.Context) (bool, error) {
 // identify returns who sent a request.
 func (s *Server) identify(c *gin.Context) (auth.Identity, error) {
 	ctx := c.Request.Context()
+	if ctx.Value(localOnly{}) != nil {
+		return s.identifyLocal(c)
+	}
 	if open, err := s.open(ctx); err != nil {
 		return auth.Identity{}, err
 	} else if open {
@@ -99,7 +102,7 @@ func (s *Server) identify(c *gin.Context) (auth.Identity, error) {
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	if s.config.LocalToken != "" && fromThisMachine(c) && subtle.ConstantTimeCompare([]byte(credential), []byte(s.config.LocalToken)) == 1 {
+	if s.isLocalToken(c, credential) {
 		return auth.Everything(auth.LocalID), nil
 	}
 	if strings.HasPrefix(credential, auth.KeyPrefix) || s.config.Tokens == nil {
@@ -109,6 +112,18 @@ func (s *Server) identify(c *gin.Context) (auth.Identity, error) {
 		return s.config.Store.Authenticate(ctx, credential)
 	}
 	return s.config.Tokens.Verify(ctx, credential)
+}
+
+func (s *Server) isLocalToken(c *gin.Context, given string) bool {
+	return s.config.LocalToken != "" && fromThisMachine(c) && subtle.ConstantTimeCompare([]byte(given), []byte(s.config.LocalToken)) == 1
+}
+
+func (s *Server) identifyLocal(c *gin.Context) (auth.Identity, error) {
+	given, err := credential(c)
+	if err != nil || !s.isLocalToken(c, given) {
+		return auth.Identity{}, auth.ErrUnauthenticated
+	}
+	return auth.Everything(auth.LocalID), nil
 }
 
 // credential returns the key or token of a request: a bearer token, or the

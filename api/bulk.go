@@ -153,6 +153,7 @@ func (b *bulkRequest) flush(ctx context.Context) error {
 	var fatal error
 	if len(b.documents) > 0 {
 		stored, err := b.server.view(b.c).Put(ctx, b.index, b.documents)
+		counted(b.c, len(stored))
 		refused, rest := documentErrors(err)
 		if rest != nil && !b.started && len(stored) == 0 {
 			// Nothing was sent or stored, so the whole request can fail.

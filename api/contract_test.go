@@ -281,7 +281,7 @@ func (h *harness) template(escaped string) (string, map[string]string) {
 			if p == `\{id\}` {
 				return `(?P<id>.+)`
 			}
-			return `(?P<index>[^/]+)`
+			return `(?P<` + p[2:len(p)-2] + `>[^/]+)`
 		})
 		re := regexp.MustCompile("^" + pattern + "$")
 		match := re.FindStringSubmatch(escaped)

@@ -115,6 +115,8 @@ func (s *Server) storeDocument(c *gin.Context, name, id string) error {
 		if results, err = view.put(ctx, name, []retriever.Document{document}); err != nil {
 			return err
 		}
+		counted(c, len(results))
+		c.Set(keySubject, document.ID)
 		tag, err = view.storedTag(ctx, name, document.ID)
 		return err
 	})
@@ -184,5 +186,6 @@ func (s *Server) deleteDocuments(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	counted(c, n)
 	return s.writeJSON(c, http.StatusOK, wire.Deleted{Deleted: n})
 }

@@ -322,7 +322,7 @@ func (f *fakeService) List(ctx context.Context, name, after string, limit int) (
 	for _, id := range slices.Sorted(maps.Keys(index)) {
 		if id > after && len(infos) < limit {
 			d := index[id]
-			infos = append(infos, retriever.DocumentInfo{ID: id, Title: d.Title, ContentHash: "abc", Passages: 1, Runes: utf8.RuneCountInString(d.Text), Source: d.Source})
+			infos = append(infos, retriever.DocumentInfo{ID: id, Title: d.Title, ContentHash: "abc", Passages: 1, Runes: utf8.RuneCountInString(d.Text), Source: d.Source, Groups: d.Groups})
 		}
 	}
 	return infos, nil

@@ -27,6 +27,7 @@ const (
 	keyCode      = "needle.code"
 	keyCause     = "needle.cause"
 	keySubject   = "needle.subject"
+	keyCount     = "needle.count"
 )
 
 const headerRequestID = "X-Request-Id"
@@ -46,6 +47,12 @@ func (s *Server) observe(c *gin.Context) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if c.Request.TLS != nil {
+		header.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 
 	control := http.NewResponseController(c.Writer)
 	// What an earlier request on this connection set.

@@ -70,6 +70,8 @@ func kindOf(code string) kind {
 		return kind{status: 409, title: "The first request with this Idempotency-Key is still running", advice: "Wait for its answer, or send it again after the seconds that Retry-After names.", retryAfter: "1"}
 	case wire.CodeNoStore:
 		return kind{status: 503, title: "The server keeps no keys and no feedback", advice: "It was started without a store."}
+	case wire.CodeAuthUnavailable:
+		return kind{status: 503, title: "Tokens cannot be checked now", advice: "The OpenID provider does not answer. Send it again later, or use an API key.", retryAfter: "10"}
 	case wire.CodeStoreUnavailable:
 		return kind{status: 503, title: "The store of keys cannot be used", advice: "Send it again later. The server's log has the cause under the request id.", retryAfter: "2"}
 

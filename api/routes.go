@@ -17,7 +17,7 @@ import (
 )
 
 func (s *Server) routes(e *gin.Engine) {
-	e.Use(s.measure, s.observe, s.recoverPanic, s.guard, s.authenticate, s.unzip)
+	e.Use(s.measure, s.observe, s.recoverPanic, s.guard, s.audit, s.authenticate, s.unzip)
 	e.NoRoute(func(c *gin.Context) { s.fail(c, problemError{code: wire.CodeNotFound}) })
 	e.NoMethod(func(c *gin.Context) {
 		s.fail(c, problemError{wire.CodeMethodNotAllowed, c.Request.Method + " is not allowed here; allowed: " + c.Writer.Header().Get("Allow") + "."})

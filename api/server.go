@@ -96,7 +96,9 @@ type Server struct {
 	memory *semaphore.Weighted
 	origin *http.CrossOriginProtection
 
+	handler  http.Handler
 	rules    map[string]rule
+	auditLog auditLog
 	limiters limiters
 	locks    documentLocks
 }
@@ -124,7 +126,11 @@ func New(service pipeline.Service, config Config, logger *slog.Logger) (*Server,
 	}
 	s.locks.seed = maphash.MakeSeed()
 	s.limiters.byID = make(map[string]*rate.Limiter)
+	s.auditLog.out = config.Audit
 	s.engine = newEngine(s.routes)
+	if s.handler, err = s.crossOrigin(s.engine); err != nil {
+		return nil, fmt.Errorf("api: configuration: %w", err)
+	}
 	return s, nil
 }
 
@@ -155,7 +161,7 @@ func newEngine(routes func(*gin.Engine)) *gin.Engine {
 
 // Handler returns the HTTP handler, for tests and for programs that bring their
 // own server.
-func (s *Server) Handler() http.Handler { return s.engine }
+func (s *Server) Handler() http.Handler { return s.handler }
 
 // Serve answers requests on the listener until the context ends. It then takes
 // no new ones, lets those that are running finish for DrainTimeout, cancels the
@@ -165,7 +171,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	base, cancelRequests := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelRequests(pipeline.ErrClosed)
 	server := &http.Server{
-		Handler:           s.engine,
+		Handler:           s.handler,
 		ReadHeaderTimeout: s.config.ReadHeaderTimeout,
 		// Counts until the body is read; see takeBody. WriteTimeout would count
 		// the time to compute an answer as well, so deadlines for writing are

@@ -16,6 +16,8 @@ var (
 	ErrForbidden = errors.New("the key or token does not allow this")
 	// ErrRateLimited says that a key was used more often than it may be.
 	ErrRateLimited = errors.New("the key is used more often than it may be")
+	// ErrUnavailable says that nobody can tell now whether a token is valid.
+	ErrUnavailable = errors.New("tokens cannot be checked now")
 	// ErrInvalidGrant says that a grant cannot be read; the message says what is
 	// allowed.
 	ErrInvalidGrant = errors.New("invalid role")

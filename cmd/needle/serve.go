@@ -55,6 +55,10 @@ func serve(ctx context.Context, cfg *pipeline.Config) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	defer listener.Close()
+	at, err := secure(ctx, listener, cfg.Server.TLS, log)
+	if err != nil {
+		return err
+	}
 	p, err := pipeline.Open(ctx, cfg, pipeline.WithLogger(log))
 	if errors.Is(err, retriever.ErrLocked) {
 		return fmt.Errorf("serve: %w; wait until the command that works on it has finished", err)
@@ -66,25 +70,25 @@ func serve(ctx context.Context, cfg *pipeline.Config) error {
 	if err := p.Ready(ctx); err != nil {
 		return err
 	}
-	access, err := serverAccess(ctx, cfg, p)
+	access, closeLog, err := serverAccess(ctx, cfg, p)
 	if err != nil {
 		return err
 	}
+	defer closeLog()
 	server, err := api.New(p, api.Config{MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), Hosts: cfg.Server.Hosts, Access: access}, log)
 	if err != nil {
 		return err
 	}
-	url := "http://" + listener.Addr().String()
-	remove, err := noteServer(cfg.Data, serverNote{URL: url, PID: os.Getpid(), Token: access.LocalToken})
+	remove, err := noteServer(cfg.Data, serverNote{URL: at.toolURL, PID: os.Getpid(), Token: access.LocalToken})
 	if err != nil {
 		return err
 	}
 	defer remove()
-	log.Info("serving", "url", url, "data", cfg.Data, "model", p.Model().Name, "precision", p.Model().Precision)
+	log.Info("serving", "url", at.url, "data", cfg.Data, "model", p.Model().Name, "precision", p.Model().Precision)
 	stopWatch, err := watchCanaries(ctx, cfg, p, log)
 	if err != nil {
 		return err
 	}
 	defer stopWatch()
-	return server.Serve(ctx, listener)
+	return at.serve(ctx, server)
 }

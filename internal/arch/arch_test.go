@@ -47,6 +47,7 @@ var rules = []rule{
 	{"ingest/...", []string{"ingest", "ingest/internal/...", "retriever"}, "a file format knows its parent, its own library and what formats of its family share"},
 	{"eval", nil, "metrics and data-set formats, nothing else"},
 	{"auth", nil, "roles and identities are vocabulary that store and server share"},
+	{"auth/oidc", []string{"auth"}, "tokens become identities, wherever these are used"},
 	{"store", []string{"auth"}, "keys and feedback depend on no other part"},
 	{"store/bolt", []string{"store"}, "a driver of the store knows its parent and its own client"},
 	{"store/storetest", []string{"auth", "store"}, "one conformance suite for all drivers of the store"},
@@ -70,6 +71,9 @@ var rules = []rule{
 var importers = map[string][]string{
 	// Bleve keeps a file in bbolt's format, which its checks read; the store's
 	// file has nothing to do with it.
+	"github.com/coreos/go-oidc":            {"auth/oidc"},
+	"github.com/rs/cors":                   {"api"},
+	"gopkg.in/natefinch/lumberjack.v2":     {"cmd/needle"},
 	"go.etcd.io/bbolt":                     {"retriever/bleve", "store/bolt"},
 	"github.com/blevesearch":               {"retriever/bleve"},
 	"github.com/elastic":                   {"retriever/elastic"},

@@ -38,6 +38,7 @@ const (
 	CodeIdempotencyInFlight  = "idempotency_in_flight"
 	CodeNoStore              = "no_store"
 	CodeStoreUnavailable     = "store_unavailable"
+	CodeAuthUnavailable      = "auth_unavailable"
 
 	CodeEmptyQuestion     = "empty_question"
 	CodeQuestionTooLong   = "question_too_long"
@@ -82,6 +83,7 @@ func Pairs() []Pair {
 		{CodeIdempotencyKeyReused, []error{store.ErrKeyReused}},
 		{CodeIdempotencyInFlight, []error{store.ErrInFlight}},
 		{CodeKeyNotFound, []error{store.ErrNotFound}},
+		{CodeAuthUnavailable, []error{auth.ErrUnavailable}},
 		{CodeNoStore, []error{ErrNoStore}},
 		{CodeStoreUnavailable, []error{store.ErrUnavailable, store.ErrClosed, store.ErrLocked, store.ErrCorrupt}},
 		{CodeModelRefused, []error{pipeline.ErrModelRefused}},
