@@ -258,67 +258,6 @@ func (x *Index) scoreSegment(ctx context.Context, s *searched, number int, v vie
 	return nil
 }
 
-// document returns the record of a passage's document.
-func (s *searched) document(passage uint64, id string) (uint64, bool, error) {
-	if s.flat != nil {
-		if n, ok := s.flat.parent(passage); ok {
-			return n, true, nil
-		}
-	}
-	return locateIn(s.SegmentSnapshot, documentKey(id))
-}
-
-// fetch reads what is stored of the hits, and of each document once.
-func fetch(ctx context.Context, segments []searched, candidates []candidate) ([]retriever.Hit, error) {
-	hits := make([]retriever.Hit, 0, len(candidates))
-	documents := map[string]*documentRecord{}
-	for _, c := range candidates {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		s := segments[c.segment].SegmentSnapshot
-		key, data, err := stored(s, c.record)
-		if err != nil {
-			return nil, err
-		}
-		id, ordinal, err := splitPassageKey(key)
-		if err != nil {
-			return nil, err
-		}
-		p, err := decodePassage(data)
-		if err != nil {
-			return nil, err
-		}
-		d := documents[id]
-		if d == nil {
-			// One batch wrote both, so they lie in the same segment.
-			n, ok, err := segments[c.segment].document(c.record, id)
-			if err != nil {
-				return nil, err
-			}
-			if !ok {
-				return nil, fmt.Errorf("%w: document %q is missing, but passage %d of it is there", retriever.ErrCorrupt, id, ordinal)
-			}
-			if _, data, err = stored(s, n); err != nil {
-				return nil, err
-			}
-			if d, err = decodeDocument(data); err != nil {
-				return nil, err
-			}
-			documents[id] = d
-		}
-		hits = append(hits, retriever.Hit{
-			Passage: retriever.Passage{
-				DocumentID: id, Ordinal: ordinal, Start: p.Start, End: p.End, Page: p.Page,
-				Headings: p.Headings, Text: p.text(),
-			},
-			Title: d.Title, Source: d.Source, Metadata: d.metadata(),
-			Scores: retriever.Scores{BM25: c.score},
-		})
-	}
-	return hits, nil
-}
-
 // explain fills in how the scores of the hits came about, in the order of the
 // query's terms.
 func explain(segments []searched, candidates []candidate, terms []queryTerm, model bm25, hits []retriever.Hit) error {

@@ -2,7 +2,6 @@ package bleve
 
 import (
 	"bytes"
-	"container/heap"
 	"slices"
 )
 
@@ -31,7 +30,8 @@ func newTopK(k int, segments []searched) *topK {
 // offer takes a candidate if it is among the best so far.
 func (t *topK) offer(c candidate) error {
 	if len(t.heap) < t.k {
-		heap.Push(t, c)
+		t.heap = append(t.heap, c)
+		t.up(len(t.heap) - 1)
 		return t.err
 	}
 	if c.score < t.heap[0].score {
@@ -39,9 +39,39 @@ func (t *topK) offer(c candidate) error {
 	}
 	if t.before(&c, &t.heap[0]) {
 		t.heap[0] = c
-		heap.Fix(t, 0)
+		t.down()
 	}
 	return t.err
+}
+
+// up and down restore the heap after its last or its first candidate changed.
+// They are written out because container/heap, through its interface, took most
+// of the time that a query spent on scoring.
+func (t *topK) up(i int) {
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !t.before(&t.heap[parent], &t.heap[i]) {
+			return
+		}
+		t.heap[parent], t.heap[i] = t.heap[i], t.heap[parent]
+		i = parent
+	}
+}
+
+func (t *topK) down() {
+	for i := 0; ; {
+		worst := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(t.heap); child++ {
+			if t.before(&t.heap[worst], &t.heap[child]) {
+				worst = child
+			}
+		}
+		if worst == i {
+			return
+		}
+		t.heap[worst], t.heap[i] = t.heap[i], t.heap[worst]
+		i = worst
+	}
 }
 
 // worst returns the score below which no candidate is taken.
@@ -87,15 +117,4 @@ func (t *topK) key(c *candidate) []byte {
 		c.key = bytes.Clone(key)
 	}
 	return c.key
-}
-
-// Len, Less, Swap, Push and Pop implement heap.Interface.
-func (t *topK) Len() int           { return len(t.heap) }
-func (t *topK) Less(i, j int) bool { return t.before(&t.heap[j], &t.heap[i]) }
-func (t *topK) Swap(i, j int)      { t.heap[i], t.heap[j] = t.heap[j], t.heap[i] }
-func (t *topK) Push(c any)         { t.heap = append(t.heap, c.(candidate)) }
-func (t *topK) Pop() any {
-	last := t.heap[len(t.heap)-1]
-	t.heap = t.heap[:len(t.heap)-1]
-	return last
 }
