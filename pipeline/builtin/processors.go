@@ -5,6 +5,7 @@ import (
 
 	"github.com/needle-search/needle/ingest"
 	"github.com/needle-search/needle/ingest/archive"
+	"github.com/needle-search/needle/ingest/html"
 	"github.com/needle-search/needle/ingest/jsonl"
 	"github.com/needle-search/needle/ingest/markdown"
 	"github.com/needle-search/needle/ingest/olefile"
@@ -15,7 +16,7 @@ import (
 
 // processors are the file formats, the most specific first.
 func processors() []ingest.Processor {
-	return append(officeProcessors(), squad.Processor{}, jsonl.Processor{}, markdown.New(), text.Processor{}, archive.Processor{}, olefile.Processor{})
+	return append(officeProcessors(), squad.Processor{}, jsonl.Processor{}, html.Processor{}, markdown.New(), text.Processor{}, archive.Processor{}, olefile.Processor{})
 }
 
 // pdfConfig makes the settings of PDF files the section of a configuration.
