@@ -88,6 +88,7 @@ func routeCases() map[string]routeCase {
 		"PUT /v1/indexes/:index":    {path: "/v1/indexes/INDEX", own: admins, ok: 409},
 		"DELETE /v1/indexes/:index": {path: "/v1/indexes/INDEX", own: admins, ok: 204},
 
+		"POST /v1/indexes/:index/files":           {path: "/v1/indexes/INDEX/files", body: "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"new.txt\"\r\n\r\nx\r\n--b--\r\n", own: writers},
 		"POST /v1/indexes/:index/bulk":            {path: "/v1/indexes/INDEX/bulk", body: "{\"id\":\"new\",\"text\":\"x\"}\n", own: writers},
 		"POST /v1/indexes/:index/delete":          {path: "/v1/indexes/INDEX/delete", body: `{"ids":["d"]}`, own: writers},
 		"GET /v1/indexes/:index/documents":        {path: "/v1/indexes/INDEX/documents", own: readers},
@@ -111,6 +112,7 @@ func routeCases() map[string]routeCase {
 // another that is there, and on one that is not, and without a valid key.
 func TestMatrix(t *testing.T) {
 	cases := routeCases()
+	files := fileIngester(t)
 	probe, err := api.New(newFake(), api.Config{}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +142,7 @@ func TestMatrix(t *testing.T) {
 		for _, name := range []string{"hr", "other"} {
 			fake.indexes[name] = map[string]retriever.Document{"d": {ID: "d", Text: "Some text."}}
 		}
-		server, err := api.New(fake, api.Config{Access: api.Access{Store: kept}}, slog.New(slog.DiscardHandler))
+		server, err := api.New(fake, api.Config{Files: files, Access: api.Access{Store: kept}}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,6 +154,9 @@ func TestMatrix(t *testing.T) {
 		}
 		if strings.HasSuffix(route, "/bulk") {
 			request.Header.Set("Content-Type", "application/x-ndjson")
+		}
+		if strings.HasSuffix(route, "/files") {
+			request.Header.Set("Content-Type", "multipart/form-data; boundary=b")
 		}
 		if secret != "" {
 			request.Header.Set("Authorization", "Bearer "+secret)

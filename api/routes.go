@@ -57,6 +57,7 @@ func (s *Server) routes(e *gin.Engine) {
 	e.PUT("/v1/indexes/:index", s.limited(s.idempotent(s.putIndex)))
 	e.DELETE("/v1/indexes/:index", s.limited(s.idempotent(s.deleteIndex)))
 	e.POST("/v1/indexes/:index/bulk", s.limited(noIdempotency("a line that is sent again replaces the same document by its id.", s.bulk)))
+	e.POST("/v1/indexes/:index/files", s.limited(s.uploadFiles))
 	e.POST("/v1/indexes/:index/delete", s.limited(s.idempotent(s.deleteDocuments)))
 
 	e.GET("/v1/indexes/:index/documents", s.limited(s.listDocuments, "after", "limit"))

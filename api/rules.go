@@ -63,7 +63,7 @@ func rules() map[string]rule {
 		"GET /v1/indexes/:index/documents/*id": {roles: []auth.Role{auth.Search}, on: onIndex},
 	}
 	for _, route := range []string{
-		"POST /v1/indexes/:index/bulk", "POST /v1/indexes/:index/delete", "POST /v1/indexes/:index/documents",
+		"POST /v1/indexes/:index/bulk", "POST /v1/indexes/:index/files", "POST /v1/indexes/:index/delete", "POST /v1/indexes/:index/documents",
 		"PUT /v1/indexes/:index/documents/*id", "DELETE /v1/indexes/:index/documents/*id",
 	} {
 		table[route] = rule{roles: []auth.Role{auth.Write}, on: onIndex, audited: true}

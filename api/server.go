@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
+	"github.com/needle-search/needle/ingest"
 	"github.com/needle-search/needle/pipeline"
 )
 
@@ -24,6 +25,12 @@ type Config struct {
 	// a bulk request; 0 means 96 MiB. Four times as much is buffered for all
 	// requests together; more must wait.
 	MaxBodyBytes int64
+	// Files processes uploaded files; nil means that none are taken. Where it
+	// would put their documents does not matter.
+	Files *ingest.Ingester
+	// MaxFileBytes is the largest file of an upload; 0 means 256 MiB. Files
+	// wait on disk.
+	MaxFileBytes int64
 	// MaxRequests is how many requests may run at once; 0 means 256.
 	MaxRequests int
 	// MaxHeaderBytes is the longest header; 0 means 64 KiB.
@@ -68,12 +75,15 @@ func (c Config) withDefaults() (Config, error) {
 	fill("WriteTimeout", &c.WriteTimeout, time.Minute)
 	fill("IdleTimeout", &c.IdleTimeout, 2*time.Minute)
 	fill("DrainTimeout", &c.DrainTimeout, 30*time.Second)
-	if c.MaxBodyBytes < 0 || c.MaxRequests < 0 || c.MaxHeaderBytes < 0 {
-		faults = append(faults, errors.New("MaxBodyBytes, MaxRequests, MaxHeaderBytes: allowed is 0 (the default) or more"))
+	if c.MaxFileBytes < 0 || c.MaxBodyBytes < 0 || c.MaxRequests < 0 || c.MaxHeaderBytes < 0 {
+		faults = append(faults, errors.New("MaxBodyBytes, MaxFileBytes, MaxRequests, MaxHeaderBytes: allowed is 0 (the default) or more"))
 	}
 	c.Access = c.Access.withDefaults()
 	if c.MaxBodyBytes == 0 {
 		c.MaxBodyBytes = 96 << 20
+	}
+	if c.MaxFileBytes == 0 {
+		c.MaxFileBytes = 256 << 20
 	}
 	if c.MaxRequests == 0 {
 		c.MaxRequests = 256

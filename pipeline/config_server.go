@@ -26,6 +26,8 @@ type Server struct {
 	Hosts []string `yaml:"hosts"`
 	// MaxBodyBytes is the longest request body.
 	MaxBodyBytes ByteSize `yaml:"max_body_bytes"`
+	// MaxFileBytes is the largest file that may be uploaded.
+	MaxFileBytes ByteSize `yaml:"max_file_bytes"`
 	Auth         Auth     `yaml:"auth"`
 	TLS          TLS      `yaml:"tls"`
 	Audit        Audit    `yaml:"audit"`
@@ -91,7 +93,7 @@ type Audit struct {
 
 func defaultServer() Server {
 	return Server{
-		Addr: "127.0.0.1:8080", MaxBodyBytes: 96 << 20,
+		Addr: "127.0.0.1:8080", MaxBodyBytes: 96 << 20, MaxFileBytes: 256 << 20,
 		Auth: Auth{JWT: JWT{
 			Algorithms: []string{"RS256", "ES256", "EdDSA"}, ClockSkew: time.Minute,
 			SubjectClaim: "sub", RolesClaim: "roles", GroupsClaim: "groups",
@@ -112,6 +114,9 @@ func (s *Server) validate() []error {
 	}
 	if _, _, err := net.SplitHostPort(s.Addr); err != nil {
 		fault("addr", fmt.Sprintf("%q", s.Addr), "host:port")
+	}
+	if s.MaxFileBytes < 1 {
+		fault("max_file_bytes", s.MaxFileBytes, "1 or more")
 	}
 	if s.MaxBodyBytes < 1 {
 		fault("max_body_bytes", s.MaxBodyBytes, "1 or more")

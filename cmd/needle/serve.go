@@ -75,7 +75,11 @@ func serve(ctx context.Context, cfg *pipeline.Config) error {
 		return err
 	}
 	defer closeLog()
-	server, err := api.New(p, api.Config{MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), Hosts: cfg.Server.Hosts, Access: access}, log)
+	files, err := cfg.Ingester()
+	if err != nil {
+		return err
+	}
+	server, err := api.New(p, api.Config{MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), MaxFileBytes: int64(cfg.Server.MaxFileBytes), Files: files, Hosts: cfg.Server.Hosts, Access: access}, log)
 	if err != nil {
 		return err
 	}

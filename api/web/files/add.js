@@ -1,11 +1,8 @@
-import { call, documentPath } from './api.js';
-import { byID, bytes, element, plural } from './dom.js';
+import { call, documentPath, upload } from './api.js';
+import { byID, element, plural } from './dom.js';
 import { loadIndexes } from './indexes.js';
 import { problemCard } from './results.js';
 import { openDocument } from './viewer.js';
-
-const mediaTypes = { txt: 'text/plain', text: 'text/plain', md: 'text/markdown', markdown: 'text/markdown' };
-const mostBytes = 64 << 20;
 
 const done = { created: 'added', updated: 'replaced', unchanged: 'already there, unchanged' };
 
@@ -26,31 +23,46 @@ async function store(name, make) {
   }
 }
 
-async function fromFile(file) {
-  const type = mediaTypes[file.name.split('.').pop().toLowerCase()];
-  if (!type) throw { title: 'This is no text or Markdown file', detail: 'Files that end in .txt, .text, .md or .markdown can be added here; the command “needle index add” takes more formats.', code: 'file_type' };
-  if (file.size > mostBytes) throw { title: 'The file is too large', detail: `It has ${bytes(file.size)}; at most ${bytes(mostBytes)} can be added here.`, code: 'file_size' };
-  let text;
+// sendFile has the server process one file and adds what came of it to the log.
+// It says whether anything is stored.
+async function sendFile(file, progress) {
+  const index = byID('index').value;
+  const log = byID('add-results');
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(await file.arrayBuffer());
-  } catch {
-    throw { title: 'The file cannot be read as UTF-8', detail: 'Save it as UTF-8 text and add it again.', code: 'file_encoding' };
+    const result = await upload(index, file, progress);
+    const lines = result.documents.slice(0, mostLines).map((d) => element('p', {}, element('b', {}, d.id), `: ${done[d.status] ?? d.status}, ${plural(d.passages, 'passage', 'passages')}. `,
+      element('button', { type: 'button', class: 'link', 'aria-label': `Open ${d.id}`, click: () => openDocument(index, d.id) }, 'Open')));
+    const more = result.documents.length - lines.length;
+    if (more > 0) lines.push(element('p', {}, `… and ${plural(more, 'document', 'documents')} more.`));
+    const faults = result.faults.slice(0, mostLines).map((f) => element('p', { class: 'fault' }, element('b', {}, f.path ?? file.name), `: ${f.skipped ? 'left out' : 'not taken'}: ${f.reason}`));
+    log.prepend(element('li', { class: 'card' }, ...lines, ...faults));
+    return result.documents.length > 0;
+  } catch (problem) {
+    log.prepend(element('li', {}, element('b', {}, file.name), problemCard(problem)));
+    return false;
   }
-  const heading = type === 'text/markdown' ? /^#[ \t]+(.+?)[ \t#]*$/m.exec(text)?.[1] : undefined;
-  return { id: file.name, title: heading ?? file.name, text, source: { uri: file.name, media_type: type } };
 }
+
+const mostLines = 50; // of one file in the log
 
 export async function addFiles(files) {
   const progress = byID('add-progress');
   const status = byID('add-status');
-  progress.max = files.length;
+  const total = files.reduce((sum, file) => sum + file.size, 0) || 1;
+  progress.max = total;
   progress.value = 0;
   progress.hidden = false;
-  let stored = 0;
+  let [stored, before, number] = [0, 0, 0];
   for (const file of files) {
-    status.textContent = `Adding ${file.name}, ${progress.value + 1} of ${files.length}…`;
-    if (await store(file.name, () => fromFile(file))) stored++;
-    progress.value++;
+    const what = `${file.name}, ${++number} of ${files.length}`;
+    status.textContent = `Sending ${what}…`;
+    const sent = (part) => {
+      progress.value = before + part * file.size;
+      status.textContent = part < 1 ? `Sending ${what}: ${Math.round(100 * part)} %…` : `Reading ${what}…`;
+    };
+    if (await sendFile(file, sent)) stored++;
+    before += file.size;
+    progress.value = before;
   }
   progress.hidden = true;
   status.textContent = `${stored} of ${plural(files.length, 'file', 'files')} stored.`;

@@ -34,4 +34,28 @@ export async function call(method, path, body, signal) {
   throw new Problem(value?.code ? value : { title: `The server answered ${response.status}`, detail: 'This is no answer of Needle; a proxy may be in between.', code: 'unknown', status: response.status });
 }
 
+// upload sends one file and tells how far it has come, from 0 to 1. Fetch cannot
+// tell, so this is the older way.
+export function upload(index, file, progress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const form = new FormData();
+    form.append('file', file, file.name);
+    request.open('POST', `/v1/indexes/${encodeURIComponent(index || '_default')}/files`);
+    request.upload.addEventListener('progress', (event) => event.lengthComputable && progress(event.loaded / event.total));
+    request.addEventListener('error', () => reject(new Problem({ title: 'The server cannot be reached', detail: 'Is `needle serve` still running? Then try again.', code: 'unreachable' })));
+    request.addEventListener('load', () => {
+      let value;
+      try {
+        value = JSON.parse(request.responseText);
+      } catch {
+        value = undefined;
+      }
+      if (request.status === 200 && value?.files?.length === 1) resolve(value.files[0]);
+      else reject(new Problem(value?.code ? value : { title: `The server answered ${request.status}`, detail: 'This is no answer of Needle; a proxy may be in between.', code: 'unknown', status: request.status }));
+    });
+    request.send(form);
+  });
+}
+
 export const documentPath = (index, id) => `/v1/indexes/${encodeURIComponent(index || '_default')}/documents/${encodeURIComponent(id)}`;
