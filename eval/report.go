@@ -5,6 +5,7 @@ import "math"
 // The stages of an evaluation.
 const (
 	StageRetriever = "retriever"
+	StageRanker    = "ranker"
 	StageReader    = "reader"
 	StageEndToEnd  = "end-to-end"
 )
@@ -25,6 +26,9 @@ const (
 	MetricNoAnswerAUC = "no_answer_auc"
 	MetricECE         = "ece"
 	MetricNoAnswerECE = "no_answer_ece"
+	// MetricCandidates97 is how many candidates must be read so that 97 % of the
+	// gold documents are among them.
+	MetricCandidates97 = "candidates_for_97"
 	// MetricNoAnswerPrecision is the share of the questions that were left
 	// without an answer which have none; MetricNoAnswerRecall the share of the
 	// questions without an answer that were left so.
@@ -36,12 +40,14 @@ const (
 type Report struct {
 	// Dataset names what was evaluated on.
 	Dataset string `json:"dataset"`
-	// Stage is one of StageRetriever, StageReader and StageEndToEnd.
+	// Stage is one of StageRetriever, StageRanker, StageReader and
+	// StageEndToEnd.
 	Stage string `json:"stage"`
 	// N is the number of questions or queries evaluated.
 	N int `json:"n"`
 	// Metrics are fractions from 0 to 1, thresholds included; see the Metric
-	// constants. A metric that the data cannot give is absent.
+	// constants. Those of the stage ranker that are counts or milliseconds say so
+	// in their names, and what is of BM25 alone begins with bm25_. A metric that the data cannot give is absent.
 	Metrics map[string]float64 `json:"metrics"`
 	// Seconds is the wall time of the evaluation without loading the data.
 	Seconds float64 `json:"seconds"`

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -50,6 +51,7 @@ func checkOptions(topK int, unit string) error {
 func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, err error) {
 	request.Access, request.Groups = request.Access.Narrow(request.Groups), nil
 	begin := time.Now()
+	defer p.vectors.asking()()
 	defer func() { p.observer.Finished(ctx, OperationAsk, result, begin, time.Now(), err) }()
 	if err := errors.Join(checkText(request.Question), checkOptions(request.TopK, request.OffsetUnit)); err != nil {
 		return nil, err
@@ -83,19 +85,27 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 	if result := known.late(found); result != nil {
 		return result, nil
 	}
-	hits := found.Hits[:min(p.config.Ranker.TopK, len(found.Hits))]
+	ranked, err := p.rank(ctx, found, want, p.shareOf(m))
+	if err != nil {
+		return nil, err
+	}
+	profile, calibrated := p.profileFor(m, ranked.used)
 	result = &Result{
 		Question:   request.Question,
 		Answers:    []Answer{},
 		Complete:   true,
-		Calibrated: m.calibrated,
-		Warnings:   []string{},
+		Calibrated: calibrated,
+		Warnings:   append([]string{}, ranked.warnings...),
 		Model:      m.ref,
 		Index:      cmp.Or(request.Index, p.config.Index),
 		Generation: found.Generation,
 		TimingsMS:  map[string]float64{"retrieve": milliseconds(found.took)},
 	}
-	if !m.calibrated {
+	result.VectorCoverage = ranked.coverage
+	if ranked.took > 0 {
+		result.TimingsMS["rank"] = milliseconds(ranked.took)
+	}
+	if !calibrated {
 		result.Warnings = append(result.Warnings, "no score profile was fitted for this combination of bundle, retriever and ranker: probabilities are rough")
 	}
 	if len(found.Terms) == 0 {
@@ -110,10 +120,10 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 		options.Round = 2 * m.service.Stats().Workers
 	}
 	options.Tokens = p.cachedTokens(m, found)
-	passages := passagesOf(hits)
+	p.cutForReading(&ranked)
 	if request.Progress != nil {
 		t := &teller{
-			pipeline: p, model: m, request: request, base: result, hits: hits, passages: passages,
+			pipeline: p, profile: profile, request: request, base: result, hits: slices.Clone(ranked.hits), passages: passagesOf(ranked.hits),
 			units: offsetConverter{index: found.index, unit: request.OffsetUnit},
 		}
 		if err := t.candidates(ctx); err != nil {
@@ -121,10 +131,10 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 		}
 		options.Progress, options.Round = t.answers(ctx), 2*m.service.Stats().Workers
 	}
-	reading, err := p.readObserved(ctx, m, request.Question, passages, options)
+	reading, passages, err := p.readRanked(ctx, m, request.Question, &ranked, options)
 	switch {
 	case err == nil:
-		p.fillAnswers(ctx, m, result, request, hits, passages, reading)
+		p.fillAnswers(ctx, profile, result, request, ranked.hits, passages, reading)
 	case ctx.Err() != nil || errors.Is(err, models.ErrOverloaded) || errors.Is(err, models.ErrModelClosed) || errors.Is(err, models.ErrQuestionTooLong):
 		return nil, p.cause(ctx, err)
 	default:
@@ -133,7 +143,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 		result.Warnings = append(result.Warnings, "the model failed, so the candidates are listed unread: "+err.Error())
 	}
 	if request.Explain || err != nil {
-		for _, h := range hits {
+		for _, h := range ranked.hits {
 			result.Candidates = append(result.Candidates, candidate(h))
 		}
 	}
@@ -144,7 +154,11 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 	if err := units.candidates(ctx, result.Candidates); err != nil {
 		return nil, err
 	}
-	known.store(found, result)
+	if !ranked.bypassed(p) && ranked.coverage == nil {
+		// When the vectors are ready the answer may be another, in the same
+		// generation of the index.
+		known.store(found, result)
+	}
 	result.TimingsMS["total"] = milliseconds(time.Since(begin))
 	return result, nil
 }
@@ -158,15 +172,14 @@ func (p *Pipeline) cause(ctx context.Context, err error) error {
 }
 
 // fillAnswers fuses the scores, decides and writes the answers.
-func (p *Pipeline) fillAnswers(ctx context.Context, m *loadedModel, result *Result, request Request, hits []retriever.Hit, passages []retriever.Passage, reading reader.Reading) {
+func (p *Pipeline) fillAnswers(ctx context.Context, profile Profile, result *Result, request Request, hits []retriever.Hit, passages []retriever.Passage, reading reader.Reading) {
 	decode := time.Now()
-	profile := m.profile
 	bestBM25 := 0.0
 	for _, h := range hits {
 		bestBM25 = max(bestBM25, h.Scores.BM25)
 	}
 	score := func(s reader.Span) float64 {
-		return profile.fused(s.Margin(), relative(hits[s.Candidate].Scores.BM25, bestBM25))
+		return profile.fused(evidence(s, hits[s.Candidate], bestBM25))
 	}
 	spans := reader.Distinct(reading.Spans, passages, score)
 	fused := make([]float64, len(spans))
@@ -264,7 +277,7 @@ func source(h retriever.Hit, start, end int) SourceRef {
 // not read need not be fetched.
 func (p *Pipeline) candidates() int {
 	if p.config.Ranker.Type == RankerNone {
-		return min(p.config.Retriever.TopK, p.config.Ranker.TopK)
+		return min(p.config.Retriever.TopK, p.config.Ranker.Reads(RankerNone))
 	}
 	return p.config.Retriever.TopK
 }

@@ -71,7 +71,7 @@ func filterTypes(f retriever.Filter) string {
 // end is stored. The configuration does not change while a pipeline is open.
 func (p *Pipeline) answerKey(m *loadedModel, r retrieval, request Request) (cacheKey, bool) {
 	candidates, ok := r.key()
-	return newCacheKey(string(candidates[:]), m.ref.Name, m.ref.Hash, m.ref.Precision, m.calibrated,
+	return newCacheKey(string(candidates[:]), m.ref.Name, m.ref.Hash, m.ref.Precision, m.calibrated, p.EmbeddingHash(),
 		cmp.Or(request.TopK, p.config.Reader.TopK), cmp.Or(request.OffsetUnit, CodePoints), request.IncludeRejected, request.Explain), ok
 }
 

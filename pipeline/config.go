@@ -44,14 +44,6 @@ type RetrieverSection struct {
 	Options RetrieverConfig `yaml:"-"`
 }
 
-// RankerSection chooses what reorders and cuts candidates before reading.
-type RankerSection struct {
-	// Type is "none": the best TopK candidates are read in order of retrieval.
-	Type string `yaml:"type"`
-	// TopK is how many candidates are read.
-	TopK int `yaml:"top_k"`
-}
-
 // ReaderSection chooses the bundle and says how it reads.
 type ReaderSection struct {
 	// Bundle is "builtin" or a directory.
@@ -103,7 +95,7 @@ func DefaultConfig(registry *Registry) *Config {
 		Data:      "./needle-data",
 		Index:     "default",
 		Retriever: RetrieverSection{Type: "bleve", TopK: 200},
-		Ranker:    RankerSection{Type: RankerNone, TopK: 20},
+		Ranker:    defaultRanker(),
 		Reader: ReaderSection{
 			Bundle: "builtin", Device: "cpu", Precision: "auto", TopK: 3, Config: reader.DefaultConfig(),
 		},
@@ -121,9 +113,6 @@ func DefaultConfig(registry *Registry) *Config {
 	}
 	return c
 }
-
-// RankerNone is the ranker type that keeps the order of retrieval.
-const RankerNone = "none"
 
 // LoadConfig reads a YAML file over the defaults. Unknown keys and wrong
 // values are refused; the error names every one with its line, key, value and
@@ -194,8 +183,15 @@ func (c *Config) Validate() error {
 		nested("retriever", c.Retriever.Options.Validate())
 	}
 	between("retriever.top_k", c.Retriever.TopK, 1, 10000)
-	oneOf("ranker.type", c.Ranker.Type, RankerNone)
-	between("ranker.top_k", c.Ranker.TopK, 1, 1000)
+	if !slices.Contains(rankerTypes, c.Ranker.Type) {
+		fault("ranker.type", fmt.Sprintf("%q", c.Ranker.Type), allowedRankers())
+	}
+	between("ranker.top_k", c.Ranker.TopK, 0, 1000)
+	between("ranker.depth", c.Ranker.Depth, 1, 1000)
+	between("ranker.nearest", c.Ranker.Nearest, 0, 1000)
+	if c.Ranker.Bundle == "" {
+		fault("ranker.bundle", `""`, names(c.registry.bundles)+" or a directory")
+	}
 	if c.Reader.Bundle == "" {
 		fault("reader.bundle", `""`, names(c.registry.bundles)+" or a directory")
 	}

@@ -182,6 +182,9 @@ func (d *decoder) value(node ast.Node, field reflect.Value, path string) {
 }
 
 func fits(node ast.Node, typ reflect.Type) bool {
+	if typ == reflect.TypeFor[RankerType]() {
+		return slices.Contains([]ast.NodeType{ast.StringType, ast.SequenceType}, node.Type())
+	}
 	switch typ.Kind() {
 	case reflect.Int, reflect.Int64:
 		if typ.Name() == "Duration" || typ.Name() == "ByteSize" {
@@ -204,6 +207,8 @@ func describe(typ reflect.Type) string {
 		return "a duration such as 300ms or 30s"
 	case typ.Name() == "ByteSize":
 		return "a size such as 256MiB or 1000000"
+	case typ == reflect.TypeFor[RankerType]():
+		return allowedRankers()
 	}
 	switch typ.Kind() {
 	case reflect.Int, reflect.Int64:

@@ -32,6 +32,9 @@ type Pipeline struct {
 	mu     sync.Mutex
 	closed bool
 
+	// vectors is nil without a vector ranker.
+	vectors *vectorStage
+
 	// slot holds the model; it is empty when the pipeline was opened without a
 	// reader.
 	slot modelSlot
@@ -82,6 +85,7 @@ type Option func(*openOptions)
 
 type openOptions struct {
 	withoutReader bool
+	withoutRanker bool
 	logger        *slog.Logger
 	observer      Observer
 }
@@ -98,6 +102,10 @@ func newOpenOptions(options []Option) openOptions {
 // ErrNoReader.
 func WithoutReader() Option { return func(o *openOptions) { o.withoutReader = true } }
 
+// WithoutRanker leaves the candidates in the order of retrieval, whatever the
+// configuration says.
+func WithoutRanker() Option { return func(o *openOptions) { o.withoutRanker = true } }
+
 // WithLogger sets where the pipeline logs; the default is silence.
 func WithLogger(logger *slog.Logger) Option { return func(o *openOptions) { o.logger = logger } }
 
@@ -110,6 +118,11 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 	opts := newOpenOptions(options)
 	if err := config.Validate(); err != nil {
 		return nil, configError("the given configuration", err)
+	}
+	if opts.withoutRanker {
+		unranked := *config
+		unranked.Ranker.Type = RankerNone
+		config = &unranked
 	}
 	if err := makeData(config.Data); err != nil {
 		return nil, err
@@ -147,6 +160,9 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 		return err
 	})
 	if err := group.Wait(); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	if err := p.openVectors(ctx, !opts.withoutReader); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
@@ -212,6 +228,8 @@ func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer model
 		if m.relevance, ok = head.(models.RelevanceHead); !ok {
 			return fmt.Errorf("pipeline: the head registered as %q predicts no relevance", models.HeadRelevance)
 		}
+	} else if config.Ranker.Type.has(RankerRelevance) {
+		return fmt.Errorf("%w: %q has no %s head, which ranker.type: %s needs", models.ErrInvalidBundle, m.bundle.Manifest.Name, models.HeadRelevance, config.Ranker.Type)
 	}
 	// The service owns the model from here on.
 	if beside != nil {
@@ -226,7 +244,7 @@ func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer model
 		return err
 	}
 	m.ref = ModelRef{Name: info.Name, Hash: info.Hash, Precision: info.Precision}
-	m.profile, m.calibrated = config.registry.profileFor(m.bundle.Hash, config.Retriever.Type, config.Ranker.Type)
+	m.profile, m.calibrated = config.registry.profileFor(m.bundle.Hash, config.Retriever.Type, RankerNone, "")
 	return nil
 }
 
@@ -285,7 +303,8 @@ func (p *Pipeline) Close() error {
 		p.mu.Lock()
 		p.closed = true
 		p.mu.Unlock()
-		faults := []error{p.slot.close()}
+		// First, because it works on the indexes and with the model.
+		faults := []error{p.vectors.close(), p.slot.close()}
 		if p.pool != nil {
 			faults = append(faults, p.pool.close())
 		}

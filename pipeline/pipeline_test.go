@@ -48,6 +48,7 @@ func fakes(t testing.TB, options modelstest.Options, answers ...modelstest.Span)
 	cfg := pipeline.DefaultConfig(registry)
 	cfg.Data = t.TempDir()
 	cfg.Reader.Bundle = "fake"
+	cfg.Ranker.Type = pipeline.RankerNone // vector_test.go has the others
 	return cfg
 }
 

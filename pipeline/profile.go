@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/needle-search/needle/ranker"
 )
 
 // A Profile turns the scores of one combination of bundle, retriever and
@@ -12,8 +14,10 @@ import (
 // [FitProfile].
 //
 // With m the margin of a span (its logits less the null answer's), b the BM25
-// score of its passage divided by the best BM25 score of the question, and
-// fused = m + BM25Weight*b, the probabilities are logistic regressions:
+// score of its passage divided by the best BM25 score of the question, v the
+// cosine of question and passage vector, r the logit of the relevance head, and
+// fused = m + BM25Weight*b + VectorWeight*v + RelevanceWeight*r, the
+// probabilities are logistic regressions:
 //
 //	P(answer correct)   = 1 / (1 + exp(-(Answer.Intercept + Answer.Fused*fused + Answer.Share*ln(share))))
 //	P(no answer at all) = 1 / (1 + exp(-(NoAnswer.Intercept + NoAnswer.Fused*best)))
@@ -27,12 +31,22 @@ type Profile struct {
 	// makes it a fallback whose results are not called calibrated.
 	Bundle string `json:"bundle"`
 	// Retriever and Ranker are the types of the stages before the reader.
-	Retriever string `json:"retriever"`
-	Ranker    string `json:"ranker"`
+	Retriever string     `json:"retriever"`
+	Ranker    RankerType `json:"ranker"`
+	// Embedding is the content hash of the bundle that makes the vectors, empty
+	// where the ranker uses none.
+	Embedding string `json:"embedding,omitempty"`
 
-	BM25Weight float64  `json:"bm25_weight"`
-	Answer     Logistic `json:"answer"`
-	NoAnswer   Logistic `json:"no_answer"`
+	// VectorShare and RelevanceShare are the parts that the rankers' own scores
+	// have in the order of candidates; see package ranker.
+	VectorShare    float64 `json:"vector_share,omitempty"`
+	RelevanceShare float64 `json:"relevance_share,omitempty"`
+
+	BM25Weight      float64  `json:"bm25_weight"`
+	VectorWeight    float64  `json:"vector_weight,omitempty"`
+	RelevanceWeight float64  `json:"relevance_weight,omitempty"`
+	Answer          Logistic `json:"answer"`
+	NoAnswer        Logistic `json:"no_answer"`
 	// NoAnswerThreshold is the no-answer probability from which on a question
 	// counts as not answerable.
 	NoAnswerThreshold float64 `json:"no_answer_threshold"`
@@ -59,17 +73,28 @@ func fallbackProfile() Profile {
 }
 
 // profileFor returns the profile of a combination and whether it was fitted
-// for exactly that.
-func (r *Registry) profileFor(bundle, retriever, ranker string) (Profile, bool) {
+// for exactly that. Without one, what was fitted without a ranker serves, with
+// half of the order from each ranker.
+func (r *Registry) profileFor(bundle, retriever string, typ RankerType, embedding string) (Profile, bool) {
+	if !typ.has(RankerVector) {
+		embedding = ""
+	}
 	for _, p := range r.profiles {
-		if p.Bundle == bundle && p.Retriever == retriever && p.Ranker == ranker {
+		if p.Bundle == bundle && p.Retriever == retriever && p.Ranker == typ && p.Embedding == embedding {
 			return p, true
 		}
 	}
-	return fallbackProfile(), false
+	p := fallbackProfile()
+	if typ != RankerNone {
+		p, _ = r.profileFor(bundle, retriever, RankerNone, "")
+		p.VectorShare, p.RelevanceShare = ranker.DefaultShare, ranker.DefaultShare
+	}
+	return p, false
 }
 
-func (p Profile) fused(margin, bm25 float64) float64 { return margin + p.BM25Weight*bm25 }
+func (p Profile) fused(s ObservedSpan) float64 {
+	return s.Margin + p.BM25Weight*s.BM25 + p.VectorWeight*s.Vector + p.RelevanceWeight*s.Relevance
+}
 
 func (l Logistic) probability(fused, logShare float64) float64 {
 	return 1 / (1 + math.Exp(-(l.Intercept + l.Fused*fused + l.Share*logShare)))
@@ -95,25 +120,28 @@ func logShares(fused []float64) []float64 {
 // An Observation is one question as the reader saw it, with what is known of
 // its answers: the material for [FitProfile].
 type Observation struct {
-	// Spans holds the margin, the relative BM25 score (0 to 1) and the
-	// correctness of every distinct answer.
+	// Spans holds the scores and the correctness of every distinct answer.
 	Spans []ObservedSpan
 	// Answered says that the candidates came from an index that holds the
 	// answer.
 	Answered bool
 }
 
-// An ObservedSpan is one possible answer of an [Observation].
+// An ObservedSpan is one possible answer of an [Observation]: its margin, the
+// BM25 score of its passage as part of the question's best (0 to 1), the cosine
+// of question and passage, the relevance logit (0 where there is none), and
+// whether it is correct.
 type ObservedSpan struct {
-	Margin, BM25 float64
-	Correct      bool
+	Margin, BM25, Vector, Relevance float64
+	Correct                         bool
 }
 
 // errTooFew says that a profile cannot be fitted.
 var errTooFew = errors.New("pipeline: fit profile: at least 50 questions with and 50 without an answer are needed")
 
-// FitProfile fits the weights and both regressions. The BM25 weight is the one
-// of a grid from 0 to 24 with the most correct first answers; the regressions
+// FitProfile fits the weights and both regressions. The weights are those of a
+// grid (BM25 from 0 to 24, vector from 0 to 48, relevance from 0 to 4) with the
+// most correct first answers; the regressions
 // minimise the logistic loss by Newton's method with a small ridge. The answer
 // regression sees the first answer of every question, because its probability
 // is the one that users act on. The result is deterministic.
@@ -127,19 +155,7 @@ func FitProfile(observations []Observation) (Profile, error) {
 	if answered < 50 || len(observations)-answered < 50 {
 		return Profile{}, fmt.Errorf("%w; there are %d and %d", errTooFew, answered, len(observations)-answered)
 	}
-	best, bestCorrect := Profile{}, -1
-	for step := range 49 {
-		p := Profile{BM25Weight: float64(step) / 2}
-		correct := 0
-		for _, o := range observations {
-			if _, top, ok := p.top(o); ok && o.Answered && top.Correct {
-				correct++
-			}
-		}
-		if correct > bestCorrect {
-			best, bestCorrect = p, correct
-		}
-	}
+	best := fitWeights(observations)
 	var answer, noAnswer []sample
 	for _, o := range observations {
 		features, top, ok := best.top(o)
@@ -181,7 +197,7 @@ func (p Profile) top(o Observation) (features [2]float64, top ObservedSpan, ok b
 	}
 	fused := make([]float64, len(o.Spans))
 	for i, s := range o.Spans {
-		fused[i] = p.fused(s.Margin, s.BM25)
+		fused[i] = p.fused(s)
 	}
 	i := slices.Index(fused, slices.Max(fused))
 	return [2]float64{fused[i], logShares(fused)[i]}, o.Spans[i], true

@@ -21,7 +21,7 @@ type Progress struct {
 // A teller reports the progress of one ask, in the goroutine that reads.
 type teller struct {
 	pipeline *Pipeline
-	model    *loadedModel
+	profile  Profile
 	request  Request
 	base     *Result // what all results of the request share
 	hits     []retriever.Hit
@@ -47,7 +47,7 @@ func (t *teller) candidates(ctx context.Context) error {
 func (t *teller) answers(ctx context.Context) func(reader.Reading) {
 	return func(reading reader.Reading) {
 		result := copyResult(t.base)
-		t.pipeline.fillAnswers(ctx, t.model, result, t.request, t.hits, t.passages, reading)
+		t.pipeline.fillAnswers(ctx, t.profile, result, t.request, t.hits, t.passages, reading)
 		result.Complete = false
 		if err := t.units.answers(ctx, result.Answers, result.Rejected); err != nil {
 			return // the end of the request reports it

@@ -99,7 +99,7 @@ func (p *Pipeline) Read(ctx context.Context, request ReadRequest) (result *Resul
 	if err != nil {
 		return nil, p.cause(ctx, err)
 	}
-	p.fillAnswers(ctx, m, result, Request{TopK: request.TopK, IncludeRejected: request.IncludeRejected}, hits, passages, reading)
+	p.fillAnswers(ctx, m.profile, result, Request{TopK: request.TopK, IncludeRejected: request.IncludeRejected}, hits, passages, reading)
 	if left := total - len(hits); left > 0 {
 		result.Complete, result.Truncated = false, true
 		result.Warnings = append(result.Warnings, unread(left, total, "the first ones were read; send fewer documents or shorter ones"))

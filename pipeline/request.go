@@ -110,6 +110,9 @@ type Result struct {
 	CandidatesRead int         `json:"candidates_read"`
 	// Complete is false when a budget ended the reading early.
 	Complete bool `json:"complete"`
+	// VectorCoverage is the part of the index's passages that have their
+	// vectors, while it is less than 1 and the ranker uses them.
+	VectorCoverage *float64 `json:"vector_coverage,omitempty"`
 	// Calibrated is false when no score profile was fitted for this very
 	// combination of bundle, retriever and ranker.
 	Calibrated bool `json:"calibrated"`
@@ -184,11 +187,13 @@ type SearchResult struct {
 	Query string      `json:"query"`
 	Hits  []Candidate `json:"hits"`
 	// Terms are the analysed terms of the query, without stop words.
-	Terms      []string           `json:"terms"`
-	Warnings   []string           `json:"warnings"`
-	TimingsMS  map[string]float64 `json:"timings_ms"`
-	Index      string             `json:"index"`
-	Generation uint64             `json:"generation"`
+	Terms []string `json:"terms"`
+	// VectorCoverage is that of [Result].
+	VectorCoverage *float64           `json:"vector_coverage,omitempty"`
+	Warnings       []string           `json:"warnings"`
+	TimingsMS      map[string]float64 `json:"timings_ms"`
+	Index          string             `json:"index"`
+	Generation     uint64             `json:"generation"`
 }
 
 // A DocumentStatus says what a write did.

@@ -51,33 +51,48 @@ func (p *Pipeline) retrieve(ctx context.Context, r retrieval) (retrieved, error)
 func (p *Pipeline) Search(ctx context.Context, request SearchRequest) (result *SearchResult, err error) {
 	request.Access, request.Groups = request.Access.Narrow(request.Groups), nil
 	begin := time.Now()
+	defer p.vectors.asking()()
 	defer func() { p.observer.Finished(ctx, OperationSearch, nil, begin, time.Now(), err) }()
 	if err := errors.Join(checkText(request.Query), checkOptions(request.TopK, request.OffsetUnit)); err != nil {
 		return nil, err
 	}
 	ctx, cancel := p.withTimeout(ctx)
 	defer cancel()
-	found, err := p.retrieve(ctx, retrieval{
-		index: request.Index, text: request.Query, topK: cmp.Or(request.TopK, defaultSearchTopK),
+	topK := cmp.Or(request.TopK, defaultSearchTopK)
+	want := retrieval{
+		index: request.Index, text: request.Query, topK: topK,
 		filter: request.Filter, access: request.Access, explain: request.Explain,
-	})
+	}
+	if p.config.Ranker.Type != RankerNone {
+		want.topK = max(topK, p.config.Retriever.TopK)
+	}
+	found, err := p.retrieve(ctx, want)
 	if err != nil {
 		return nil, err
 	}
 	defer found.release()
+	ranked, err := p.rankSearch(ctx, found, want)
+	if err != nil {
+		return nil, err
+	}
+	hits := ranked.hits[:min(topK, len(ranked.hits))]
 	result = &SearchResult{
 		Query:      request.Query,
-		Hits:       make([]Candidate, 0, len(found.Hits)),
+		Hits:       make([]Candidate, 0, len(hits)),
 		Terms:      append([]string{}, found.Terms...),
-		Warnings:   []string{},
+		Warnings:   append([]string{}, ranked.warnings...),
 		Index:      cmp.Or(request.Index, p.config.Index),
 		Generation: found.Generation,
 		TimingsMS:  map[string]float64{"retrieve": milliseconds(found.took)},
 	}
+	result.VectorCoverage = ranked.coverage
+	if ranked.took > 0 {
+		result.TimingsMS["rank"] = milliseconds(ranked.took)
+	}
 	if len(found.Terms) == 0 {
 		result.Warnings = append(result.Warnings, "the query has only stop words, so nothing can be found")
 	}
-	for _, h := range found.Hits {
+	for _, h := range hits {
 		result.Hits = append(result.Hits, candidate(h))
 	}
 	units := offsetConverter{index: found.index, unit: request.OffsetUnit}
@@ -86,6 +101,39 @@ func (p *Pipeline) Search(ctx context.Context, request SearchRequest) (result *S
 	}
 	result.TimingsMS["total"] = milliseconds(time.Since(begin))
 	return result, nil
+}
+
+// rankSearch orders the candidates of a search. Only those of the configured
+// depth are ranked and the others follow, so that asking for more hits changes
+// none of the first.
+func (p *Pipeline) rankSearch(ctx context.Context, found retrieved, want retrieval) (ranking, error) {
+	var rest []retriever.Hit
+	if depth := p.config.Retriever.TopK; p.config.Ranker.Type != RankerNone && len(found.Hits) > depth {
+		found.Hits, rest = found.Hits[:depth:depth], found.Hits[depth:]
+	}
+	ranked, err := p.rank(ctx, found, want, p.shareOf(p.slot.peek()))
+	if err == nil {
+		begin := time.Now()
+		err = p.searchRelevance(ctx, want.text, &ranked)
+		if ranked.used.has(RankerRelevance) {
+			ranked.took += time.Since(begin)
+		}
+	}
+	if err != nil {
+		return ranking{}, p.cause(ctx, err)
+	}
+	there := make(map[string]bool, ranked.nearest)
+	for _, h := range ranked.hits {
+		if h.Scores.BM25 == 0 {
+			there[h.ID()] = true
+		}
+	}
+	for _, h := range rest {
+		if !there[h.ID()] {
+			ranked.hits = append(ranked.hits, h)
+		}
+	}
+	return ranked, nil
 }
 
 func candidate(h retriever.Hit) Candidate {

@@ -352,7 +352,7 @@ func (p Profile) judge(reading reader.Reading) (eval.Prediction, float64) {
 	}
 	fused := make([]float64, len(reading.Spans))
 	for i, s := range reading.Spans {
-		fused[i] = p.fused(s.Margin(), 1)
+		fused[i] = p.fused(ObservedSpan{Margin: s.Margin(), BM25: 1})
 	}
 	return eval.Prediction{Text: reading.Forced.Text, NoAnswer: p.NoAnswer.probability(fused[0], 0)}, p.Answer.probability(fused[0], logShares(fused)[0])
 }

@@ -64,6 +64,10 @@ type Options struct {
 	// Tokens, when set, cuts the text of a passage in place of the tokenizer, as
 	// the tokenizer would: for callers that remember what was cut.
 	Tokens func(passage retriever.Passage) models.Tokens
+	// Visit, when set, is given the outputs of every window and the number of
+	// its passage, so that another head of the same language model needs no run
+	// of its own. Its error ends the reading.
+	Visit func(candidate int, encoding models.Encoding, outputs models.Outputs) error
 }
 
 // A Reader extracts answers. It is safe for concurrent use.
@@ -137,7 +141,7 @@ func (r *Reader) Read(ctx context.Context, question string, passages []retriever
 			break
 		}
 		part := windows[from:min(from+step, len(windows))]
-		if err := r.score(ctx, part, passages, &reading); err != nil {
+		if err := r.score(ctx, part, passages, opts.Visit, &reading); err != nil {
 			return Reading{}, err
 		}
 		reading.Windows += len(part)
@@ -161,7 +165,7 @@ func (r *Reader) Read(ctx context.Context, question string, passages []retriever
 	return reading, nil
 }
 
-func (r *Reader) score(ctx context.Context, windows []window, passages []retriever.Passage, reading *Reading) error {
+func (r *Reader) score(ctx context.Context, windows []window, passages []retriever.Passage, visit func(int, models.Encoding, models.Outputs) error, reading *Reading) error {
 	batch := make([]models.Encoding, len(windows))
 	for i, w := range windows {
 		batch[i] = w.encoding
@@ -175,6 +179,11 @@ func (r *Reader) score(ctx context.Context, windows []window, passages []retriev
 	}
 	for i, w := range windows {
 		passage := passages[w.candidate]
+		if visit != nil {
+			if err := visit(w.candidate, w.encoding, outputs[i]); err != nil {
+				return fmt.Errorf("reader: passage %q: %w", passage.ID(), err)
+			}
+		}
 		logits, err := r.head.Spans(outputs[i], w.encoding)
 		if err != nil {
 			return fmt.Errorf("reader: passage %q: %w", passage.ID(), err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/needle-search/needle/eval"
 	"github.com/needle-search/needle/pipeline"
+	"github.com/needle-search/needle/ranker"
 )
 
 func (a *app) calibrateCommand() *cobra.Command {
@@ -79,13 +80,18 @@ func (a *app) calibrate(ctx context.Context, paths, corpus []string, limit int) 
 		return pipeline.Profile{}, err
 	}
 	defer done()
+	cfg := p.Config()
+	shares, fitted, err := fitShares(ctx, p, questions)
+	if err != nil {
+		return pipeline.Profile{}, err
+	}
 	observations := make([]pipeline.Observation, 2*len(questions))
 	err = each(ctx, "asking", questions, func(ctx context.Context, i int, q eval.Question) error {
 		correct := func(documentID, text string) bool {
 			em, _ := eval.BestMatch(text, texts(q.Answers))
 			return em == 1 && !q.Impossible
 		}
-		with, without, err := p.Observe(ctx, q.Text, q.ParagraphID, correct)
+		with, without, err := p.Observe(ctx, q.Text, q.ParagraphID, shares, correct)
 		with.Answered = !q.Impossible
 		observations[2*i], observations[2*i+1] = with, without
 		return err
@@ -97,8 +103,44 @@ func (a *app) calibrate(ctx context.Context, paths, corpus []string, limit int) 
 	if err != nil {
 		return pipeline.Profile{}, err
 	}
-	cfg := p.Config()
-	profile.Bundle, profile.Retriever, profile.Ranker = p.Model().Hash, cfg.Retriever.Type, cfg.Ranker.Type
-	profile.Fitted = fmt.Sprintf("%d questions of %s, each with and without its gold paragraph, %d candidates read", len(questions), strings.Join(sources, ", "), cfg.Ranker.TopK)
+	profile.Bundle, profile.Retriever, profile.Ranker, profile.Embedding = p.Model().Hash, cfg.Retriever.Type, cfg.Ranker.Type, shares.Embedding
+	profile.VectorShare, profile.RelevanceShare = shares.VectorShare, shares.RelevanceShare
+	profile.Fitted = fmt.Sprintf("%d questions of %s, each with and without its gold paragraph, %d candidates read%s",
+		len(questions), strings.Join(sources, ", "), cfg.Ranker.Reads(cfg.Ranker.Type), fitted)
 	return profile, nil
+}
+
+// fitShares fits the part that the vectors have in the order of candidates. The
+// relevance head has half: its part matters little, since what it looks at is
+// read in any case.
+func fitShares(ctx context.Context, p *pipeline.Pipeline, questions []eval.Question) (shares pipeline.Profile, fitted string, err error) {
+	typ := p.Config().Ranker.Type
+	shares = pipeline.Profile{RelevanceShare: ranker.DefaultShare}
+	if shares.Embedding = p.EmbeddingHash(); shares.Embedding == "" {
+		if typ == pipeline.RankerNone {
+			shares = pipeline.Profile{}
+		}
+		return shares, "", nil
+	}
+	var answered []eval.Question
+	for _, q := range questions {
+		if !q.Impossible {
+			answered = append(answered, q)
+		}
+	}
+	observations := make([]pipeline.RankObservation, len(answered))
+	err = each(ctx, "ranking", answered, func(ctx context.Context, i int, q eval.Question) (err error) {
+		observations[i], err = p.ObserveRanking(ctx, q.Text, q.ParagraphID)
+		return err
+	})
+	if err != nil {
+		return shares, "", err
+	}
+	n := p.Config().Ranker.Reads(typ)
+	share, before, after, err := pipeline.FitVectorShare(observations, n)
+	shares.VectorShare = share
+	if typ == pipeline.RankerVector {
+		shares.RelevanceShare = 0
+	}
+	return shares, fmt.Sprintf("; recall@%d %.4f by BM25, %.4f with the vectors", n, before, after), err
 }

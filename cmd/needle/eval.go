@@ -47,7 +47,7 @@ func (a *app) evalCommand() *cobra.Command {
 	flags.StringVar(&o.dataset, "dataset", "squad", "format of the data: squad (feedback exports too), beir, or nq-open (JSON lines with question and answer)")
 	flags.StringVar(&o.path, "path", "", "the data set: a file or a BEIR directory")
 	flags.StringArrayVar(&o.corpus, "corpus", nil, "SQuAD file, or directory of them, whose paragraphs are searched too (may be repeated)")
-	flags.StringVar(&o.stage, "stage", "", "retriever, reader (gold paragraph given) or end-to-end (default: retriever for beir, else end-to-end)")
+	flags.StringVar(&o.stage, "stage", "", "retriever, ranker (recall before and after it), reader (gold paragraph given) or end-to-end (default: retriever for beir, else end-to-end)")
 	flags.IntVar(&o.limit, "limit", 0, "ask only every n-th question so that about this many are asked; 0 asks all")
 	flags.StringVar(&o.predictions, "predictions", "", "write predictions and no-answer probabilities to this file, for the official SQuAD script")
 	flags.StringVar(&o.label, "label", "", "a name for this run")
@@ -63,7 +63,7 @@ func (a *app) evaluate(ctx context.Context, o evalOptions) (*evaluation, error) 
 		return nil, fmt.Errorf("eval: --path is missing: name a SQuAD file, a file of questions or a BEIR directory")
 	}
 	allowed := map[string][]string{
-		"squad":   {eval.StageEndToEnd, eval.StageRetriever, eval.StageReader},
+		"squad":   {eval.StageEndToEnd, eval.StageRetriever, eval.StageRanker, eval.StageReader},
 		"nq-open": {eval.StageEndToEnd},
 		"beir":    {eval.StageRetriever},
 	}
@@ -101,6 +101,8 @@ func (a *app) evalStage(ctx context.Context, o evalOptions) (*evaluation, error)
 	switch o.stage {
 	case eval.StageRetriever:
 		return a.evalRetriever(ctx, c, questions)
+	case eval.StageRanker:
+		return a.evalRanker(ctx, c, questions)
 	case eval.StageReader:
 		return a.evalReader(ctx, c, questions, o)
 	default:

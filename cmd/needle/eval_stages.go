@@ -104,7 +104,7 @@ type ranking struct {
 }
 
 func (a *app) evalRankings(ctx context.Context, c *collection, queries []ranking) (*evaluation, error) {
-	run, p, done, err := a.begin(ctx, c, len(queries), pipeline.WithoutReader())
+	run, p, done, err := a.begin(ctx, c, len(queries), pipeline.WithoutReader(), pipeline.WithoutRanker())
 	if err != nil {
 		return nil, err
 	}

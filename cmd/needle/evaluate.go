@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -119,7 +120,12 @@ func (a *app) openCollection(ctx context.Context, c *collection, options ...pipe
 	cfg.Limits.Timeout = 0
 	if a.indexName != "" {
 		p, err := pipeline.Open(ctx, cfg, options...)
-		if err != nil {
+		if err == nil {
+			if err = fillVectors(ctx, p, ""); err != nil && !errors.Is(err, pipeline.ErrNoVectors) {
+				return nil, nil, errors.Join(err, p.Close())
+			}
+		}
+		if err != nil && !errors.Is(err, pipeline.ErrNoVectors) {
 			return nil, nil, err
 		}
 		return p, func() { p.Close() }, nil
@@ -155,6 +161,10 @@ func (a *app) openCollection(ctx context.Context, c *collection, options ...pipe
 		}
 	}
 	fmt.Fprintf(os.Stderr, "%d documents indexed in %s\n", len(c.documents), elapsed(time.Since(begin)))
+	if err := fillVectors(ctx, p, ""); err != nil && !errors.Is(err, pipeline.ErrNoVectors) {
+		closeAll()
+		return nil, nil, err
+	}
 	return p, closeAll, nil
 }
 
