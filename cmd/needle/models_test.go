@@ -259,7 +259,8 @@ func TestModelsListInspect(t *testing.T) {
 	if err := json.Unmarshal([]byte(mustNeedle(t, "models", "list", "--json", "--config", config)), &list); err != nil {
 		t.Fatal(err)
 	}
-	if len(list) != 2 || list[0].Bundle != "builtin" || list[0].Configured || !list[1].Configured || list[1].License != "mit" || list[1].Heads[0] != models.HeadSpan {
+	last := list[len(list)-1]
+	if len(list) != 3 || list[0].Bundle != "builtin" || list[0].Configured || !last.Configured || !last.Active || last.Chosen || last.License != "mit" || last.Heads[0] != models.HeadSpan {
 		t.Errorf("list %+v", list)
 	}
 	var report modelReport

@@ -82,7 +82,7 @@ func (a *app) useModel(ctx context.Context, use pipeline.ModelUse, o compareOpti
 		swap, err = server.UseModel(ctx, use)
 		return swap, true, err
 	}
-	swap, err = pipeline.ChooseModel(ctx, cfg, use, pipeline.WithLogger(logger(cfg)))
+	swap, err = pipeline.ChooseModel(ctx, cfg, use)
 	return swap, false, err
 }
 

@@ -97,7 +97,7 @@ weights. Equal examples and --seed give equal weights.`,
 	flags.StringVar(&o.pooling, "pooling", o.pooling, "relevance, classification: cls (first token) or mean")
 	flags.Uint64Var(&o.config.Seed, "seed", 1, "decides what is held out and the order of examples")
 	flags.Float64Var(&o.config.HoldOut, "hold-out", 0.2, "share of the examples that is held out")
-	flags.IntVar(&o.config.Rounds, "rounds", 60, "how often all examples are seen at most")
+	flags.IntVar(&o.config.Rounds, "rounds", 200, "how often all examples are seen at most")
 	flags.IntVar(&o.config.Patience, "patience", 6, "rounds without a lower held-out loss after which to stop")
 	flags.IntVar(&o.config.Batch, "batch", 16, "examples a step")
 	flags.Float64Var(&o.config.LearningRate, "learning-rate", 0, "step size; 0 is 0.001, and 0.0002 for a head that is fitted anew")

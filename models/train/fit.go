@@ -18,7 +18,7 @@ type Config struct {
 	Seed uint64
 	// HoldOut is the share of the examples that is held out, 0.2 when 0.
 	HoldOut float64
-	// Rounds is how often all examples are seen at most, 60 when 0; Patience,
+	// Rounds is how often all examples are seen at most, 200 when 0; Patience,
 	// after how many rounds without a lower held-out loss to stop, 6 when 0.
 	Rounds, Patience int
 	// Batch is how many examples make a step, 16 when 0.
@@ -70,7 +70,7 @@ type Head struct {
 
 func (c Config) withDefaults(t *Task) (Config, error) {
 	c.HoldOut = cmp.Or(c.HoldOut, 0.2)
-	c.Rounds, c.Patience, c.Batch = cmp.Or(c.Rounds, 60), cmp.Or(c.Patience, 6), cmp.Or(c.Batch, 16)
+	c.Rounds, c.Patience, c.Batch = cmp.Or(c.Rounds, 200), cmp.Or(c.Patience, 6), cmp.Or(c.Batch, 16)
 	rate := 0.001
 	if t.start != nil {
 		rate = 0.0002
