@@ -97,6 +97,9 @@ func routeCases() map[string]routeCase {
 		"PUT /v1/indexes/:index/documents/*id":    {path: "/v1/indexes/INDEX/documents/new", body: `{"text":"x"}`, own: writers, ok: 201},
 		"DELETE /v1/indexes/:index/documents/*id": {path: "/v1/indexes/INDEX/documents/d", own: writers, ok: 204},
 
+		"POST /v1/feedback":       {path: "/v1/feedback", body: `{"question":"x","index":"INDEX","verdict":"missing"}`, own: readers, ok: 201},
+		"GET /v1/feedback/export": {path: "/v1/feedback/export?index=INDEX", own: admins},
+
 		"GET /v1/keys":         {path: "/v1/keys", server: true, own: admins},
 		"POST /v1/keys":        {path: "/v1/keys", body: `{"name":"n","roles":["search"]}`, server: true, own: admins, ok: 201},
 		"DELETE /v1/keys/:key": {path: "/v1/keys/absent", server: true, own: admins, ok: 404},

@@ -44,6 +44,9 @@ func (s *Server) routes(e *gin.Engine) {
 	e.POST("/v2/rerank", s.limited(s.rerank))
 	e.POST("/rerank", s.limited(s.rerank))
 
+	e.POST("/v1/feedback", s.limited(s.idempotent(s.addFeedback)))
+	e.GET("/v1/feedback/export", s.limited(s.exportFeedback, "index"))
+
 	e.GET("/v1/keys", s.limited(s.listKeys))
 	e.POST("/v1/keys", s.limited(noIdempotency("the answer holds a secret, which is not kept.", s.createKey)))
 	e.DELETE("/v1/keys/:key", s.limited(s.revokeKey))

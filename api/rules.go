@@ -54,6 +54,9 @@ func rules() map[string]rule {
 		"GET /v1/models":        {roles: []auth.Role{auth.Search}, on: onAny},
 		"PUT /v1/models/reader": {roles: []auth.Role{auth.Admin}, on: onServer, audited: true},
 
+		"POST /v1/feedback":       {roles: []auth.Role{auth.Search}, on: onAny, audited: true},
+		"GET /v1/feedback/export": {roles: []auth.Role{auth.Admin}, on: onAny, audited: true},
+
 		"GET /v1/indexes":           {roles: []auth.Role{auth.Search, auth.Write}, on: onAny},
 		"GET /v1/indexes/:index":    {roles: []auth.Role{auth.Search, auth.Write}, on: onIndex},
 		"PUT /v1/indexes/:index":    {roles: []auth.Role{auth.Admin}, on: onIndex, audited: true},
