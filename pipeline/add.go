@@ -43,6 +43,9 @@ func (c *Config) Ingester() (*ingest.Ingester, error) {
 func (c *Config) newIngester(splitter *ingest.Splitter) (*ingest.Ingester, error) {
 	return ingest.New(splitter, c.processors(), ingest.Options{
 		MaxDocumentBytes: int64(c.Limits.MaxDocumentBytes),
-		Walk:             ingest.WalkOptions{Exclude: []string{c.Data}, IgnoreFile: ingest.IgnoreFile},
+		Members: ingest.MemberLimits{
+			Bytes: int64(c.Limits.ArchiveBytes), Files: c.Limits.ArchiveFiles, Depth: c.Limits.ArchiveDepth,
+		},
+		Walk: ingest.WalkOptions{Exclude: []string{c.Data}, IgnoreFile: ingest.IgnoreFile},
 	})
 }

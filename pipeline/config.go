@@ -69,6 +69,11 @@ type Limits struct {
 	MaxQuestionTokens int `yaml:"max_question_tokens"`
 	// MaxDocumentBytes is the longest text of one document.
 	MaxDocumentBytes ByteSize `yaml:"max_document_bytes"`
+	// ArchiveBytes, ArchiveFiles and ArchiveDepth bound what one archive or
+	// mail may unpack to.
+	ArchiveBytes ByteSize `yaml:"archive_bytes"`
+	ArchiveFiles int      `yaml:"archive_files"`
+	ArchiveDepth int      `yaml:"archive_depth"`
 	// CacheBytes is the memory for answers, candidate lists and cut texts that
 	// may be asked for again; 0 means no cache.
 	CacheBytes ByteSize `yaml:"cache_bytes"`
@@ -101,7 +106,7 @@ func DefaultConfig(registry *Registry) *Config {
 		},
 		Split:     ingest.DefaultSplitterConfig(),
 		Ingest:    IngestSection{Formats: registry.newFormats()},
-		Limits:    Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, CacheBytes: 256 << 20, OpenIndexes: 64},
+		Limits:    Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, ArchiveBytes: 4 << 30, ArchiveFiles: 100_000, ArchiveDepth: 4, CacheBytes: 256 << 20, OpenIndexes: 64},
 		Server:    defaultServer(),
 		Monitor:   defaultMonitor(),
 		Log:       Log{Level: "info"},
@@ -213,6 +218,11 @@ func (c *Config) Validate() error {
 	if c.Limits.Budget < 0 {
 		fault("limits.budget", c.Limits.Budget, "0s (never) or more")
 	}
+	if c.Limits.ArchiveBytes < 1 {
+		fault("limits.archive_bytes", c.Limits.ArchiveBytes, "1 or more")
+	}
+	between("limits.archive_files", c.Limits.ArchiveFiles, 1, 1<<30)
+	between("limits.archive_depth", c.Limits.ArchiveDepth, 1, 20)
 	if c.Limits.MaxDocumentBytes < 1 {
 		fault("limits.max_document_bytes", c.Limits.MaxDocumentBytes, "1 or more")
 	}

@@ -46,6 +46,7 @@ func Registry() *pipeline.Registry {
 
 	r.AddFormat("pdf", func() pipeline.FormatConfig { return &pdfConfig{Config: pdf.DefaultConfig()} })
 	r.SetStore(openStore)
+	addRecords(r)
 	for _, p := range processors() {
 		r.AddProcessor(p)
 	}

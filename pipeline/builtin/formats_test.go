@@ -47,6 +47,9 @@ type target struct {
 func (t *target) Upsert(_ context.Context, entries []retriever.Entry) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.entries == nil {
+		t.entries = map[string]retriever.Entry{}
+	}
 	for _, e := range entries {
 		t.entries[e.Document.ID] = e
 	}
