@@ -39,7 +39,8 @@ func (a *app) indexAddCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "add PATH...",
 		Short: "Add or update the documents of files and directories",
-		Long: `Adds text, Markdown, JSONL (id, title, text, metadata) and SQuAD-format JSON.
+		Long: `Adds PDF, Word, PowerPoint, Excel, OpenDocument, RTF, HTML, EPUB, mails, CSV, JSON,
+Markdown and text, and archives of all these; docs/formats.md describes each.
 Unchanged documents are skipped, so the command may be interrupted and run again.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: a.withIndex(func(cmd *cobra.Command, args []string, service *connection) error {

@@ -73,7 +73,7 @@ func (a *app) quickstart(cmd *cobra.Command, dir string) error {
 	fmt.Fprintf(out, `
 Done in %s. Try next:
   go run ./cmd/needle ask "When does Rana Demir retire?"
-  go run ./cmd/needle index add PATH...     index your own files (text, Markdown, JSONL, SQuAD)
+  go run ./cmd/needle index add PATH...     index your own files (PDF, Office, HTML, mails, text ...)
   go run ./cmd/needle search "travel expenses" --explain
   go run ./cmd/needle serve                 then: curl -d '{"question": "Who approves travel?"}' -H 'Content-Type: application/json' http://127.0.0.1:8080/v1/ask
 `, elapsed(time.Since(begin)))
