@@ -120,7 +120,7 @@ Text.
 	want := retriever.Document{
 		ID: "docs/the_file-name.md", Title: "The: title", Language: "en", Groups: []string{"hr", "it"}, Text: "Heading\n\nText.",
 		Sections: []retriever.Section{{Headings: []string{"Heading"}}},
-		Source: retriever.Source{URI: "/docs/the_file-name.md", MediaType: "text/markdown", ModifiedAt: time.Unix(1, 0).UTC()},
+		Source:   retriever.Source{URI: "/docs/the_file-name.md", MediaType: "text/markdown", ModifiedAt: time.Unix(1, 0).UTC()},
 		Metadata: map[string]any{
 			"date": time.Date(2026, 3, 31, 0, 0, 0, 0, time.UTC), "tags": []string{"a", "2"}, "version": int64(3), "draft": false,
 			"author.name": "Ann", "links": `[{"a":1}]`, "ratio": 1.5, "stamp": time.Date(2026, 3, 31, 10, 0, 0, 0, time.UTC),

@@ -20,6 +20,7 @@ import (
 	"github.com/needle-search/needle/models/tokenizer"
 
 	"github.com/needle-search/needle/ingest/pdf"
+	"github.com/needle-search/needle/ingest/tika"
 	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/pipeline"
 	"github.com/needle-search/needle/retriever"
@@ -44,6 +45,7 @@ func Registry() *pipeline.Registry {
 	r.AddHead(models.HeadClassification, head(classification.New))
 	r.AddHead(models.HeadTokens, head(tokens.New))
 
+	r.AddFormat("tika", func() pipeline.FormatConfig { return &tikaConfig{Config: tika.DefaultConfig()} })
 	r.AddFormat("pdf", func() pipeline.FormatConfig { return &pdfConfig{Config: pdf.DefaultConfig()} })
 	r.SetStore(openStore)
 	addRecords(r)

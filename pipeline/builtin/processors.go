@@ -12,6 +12,7 @@ import (
 	"github.com/needle-search/needle/ingest/pdf"
 	"github.com/needle-search/needle/ingest/squad"
 	"github.com/needle-search/needle/ingest/text"
+	"github.com/needle-search/needle/ingest/tika"
 )
 
 // processors are the file formats, the most specific first.
@@ -29,5 +30,21 @@ type pdfConfig struct {
 
 func (c *pdfConfig) Processor() ingest.Processor {
 	c.once.Do(func() { c.processor = pdf.New(c.Config) })
+	return c.processor
+}
+
+// tikaConfig makes the settings of a Tika server the section of a configuration.
+type tikaConfig struct {
+	tika.Config `yaml:",inline"`
+
+	once      sync.Once
+	processor *tika.Processor
+}
+
+func (c *tikaConfig) Processor() ingest.Processor {
+	if c.URL == "" {
+		return nil
+	}
+	c.once.Do(func() { c.processor = tika.New(c.Config) })
 	return c.processor
 }
