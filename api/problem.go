@@ -3,7 +3,10 @@ package api
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -177,6 +180,20 @@ func sentence(message string) string {
 	return message + "."
 }
 
+// maxRetryAfter keeps a wrong estimate from sending clients away for good.
+const maxRetryAfter = time.Minute
+
+// retryAfter is what an error says of when to try again, in whole seconds, or
+// else what is said of its kind.
+func retryAfter(err error, standard string) string {
+	var known interface{ After() time.Duration }
+	if !errors.As(err, &known) {
+		return standard
+	}
+	seconds := math.Ceil(min(known.After(), maxRetryAfter).Seconds())
+	return strconv.Itoa(max(1, int(seconds)))
+}
+
 // fail answers with a problem and keeps the cause for the log line.
 func (s *Server) fail(c *gin.Context, err error) {
 	problem := problemOf(err)
@@ -200,7 +217,7 @@ func (s *Server) fail(c *gin.Context, err error) {
 	problem.Instance = c.Request.URL.EscapedPath()
 	problem.RequestID = requestID(c)
 	if after := kindOf(problem.Code).retryAfter; after != "" {
-		c.Header("Retry-After", after)
+		c.Header("Retry-After", retryAfter(err, after))
 	}
 	data, err := encodeJSON(problem)
 	if err != nil {

@@ -115,7 +115,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 		result.Warnings = append(result.Warnings, warning)
 	}
 	options := reader.Options{}
-	if budget := cmp.Or(request.Budget, p.config.Limits.Budget); budget > 0 {
+	if budget := cmp.Or(request.Budget, p.limits().Budget); budget > 0 {
 		options.Deadline = begin.Add(budget)
 		options.Round = 2 * m.service.Stats().Workers
 	}

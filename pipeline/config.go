@@ -61,6 +61,9 @@ type ReaderSection struct {
 type Limits struct {
 	// Queue is how many requests may wait for the model.
 	Queue int `yaml:"queue"`
+	// MaxWait is how long a request may have to wait for the model; one that
+	// would wait longer is refused at once. 0 means any time.
+	MaxWait time.Duration `yaml:"max_wait"`
 	// Timeout ends a request; 0 means never.
 	Timeout time.Duration `yaml:"timeout"`
 	// Budget ends reading early with the best answers so far; 0 means never.
@@ -106,7 +109,7 @@ func DefaultConfig(registry *Registry) *Config {
 		},
 		Split:     ingest.DefaultSplitterConfig(),
 		Ingest:    IngestSection{Formats: registry.newFormats()},
-		Limits:    Limits{Queue: 256, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, ArchiveBytes: 4 << 30, ArchiveFiles: 100_000, ArchiveDepth: 4, CacheBytes: 256 << 20, OpenIndexes: 64},
+		Limits:    Limits{Queue: 256, MaxWait: 10 * time.Second, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, ArchiveBytes: 4 << 30, ArchiveFiles: 100_000, ArchiveDepth: 4, CacheBytes: 256 << 20, OpenIndexes: 64},
 		Server:    defaultServer(),
 		Monitor:   defaultMonitor(),
 		Log:       Log{Level: "info"},
@@ -214,6 +217,9 @@ func (c *Config) Validate() error {
 	between("limits.open_indexes", c.Limits.OpenIndexes, 1, 1<<16)
 	if c.Limits.Timeout < 0 {
 		fault("limits.timeout", c.Limits.Timeout, "0s (never) or more")
+	}
+	if c.Limits.MaxWait < 0 {
+		fault("limits.max_wait", c.Limits.MaxWait, "0s (any time) or more")
 	}
 	if c.Limits.Budget < 0 {
 		fault("limits.budget", c.Limits.Budget, "0s (never) or more")

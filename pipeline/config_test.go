@@ -108,3 +108,30 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestReloadable(t *testing.T) {
+	parse := func(text string) *pipeline.Config {
+		t.Helper()
+		c, err := pipeline.ParseConfig("test", []byte(text), builtin.Registry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	now := parse("")
+	for _, test := range []struct{ text, live, restart string }{
+		{"", "", ""},
+		{"log: {level: debug}\nlimits: {timeout: 5s, budget: 1s, cache_bytes: 1MiB}", "limits.timeout limits.budget limits.cache_bytes log.level", ""},
+		{"limits: {cache_bytes: 0}", "", "limits.cache_bytes"},
+		{"retriever: {k1: 2}\nreader: {stride: 100, device: 'cuda:0'}\nlimits: {queue: 9}", "", "retriever reader.device reader.stride limits.queue"},
+		{"server: {addr: '127.0.0.1:1'}\ndata: elsewhere", "", "data server.addr"},
+	} {
+		live, restart := now.Reloadable(parse(test.text))
+		if got := strings.Join(live, " "); got != test.live {
+			t.Errorf("%q: live: got %q, want %q", test.text, got, test.live)
+		}
+		if got := strings.Join(restart, " "); got != test.restart {
+			t.Errorf("%q: restart: got %q, want %q", test.text, got, test.restart)
+		}
+	}
+}

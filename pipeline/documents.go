@@ -133,9 +133,9 @@ func (p *Pipeline) prepare(splitter *ingest.Splitter, d retriever.Document, know
 	if err := d.Validate(); err != nil {
 		return PutResult{}, retriever.Entry{}, err
 	}
-	if n := int64(len(d.Text)); n > int64(p.config.Limits.MaxDocumentBytes) {
+	if n := int64(len(d.Text)); n > int64(p.limits().MaxDocumentBytes) {
 		return PutResult{}, retriever.Entry{}, fmt.Errorf("%w: document %q has %d bytes of text; limits.max_document_bytes allows %v",
-			retriever.ErrInvalidDocument, d.ID, n, p.config.Limits.MaxDocumentBytes)
+			retriever.ErrInvalidDocument, d.ID, n, p.limits().MaxDocumentBytes)
 	}
 	entry := retriever.Entry{Document: d, ContentHash: ingest.ContentHash(ingest.Extracted{Document: d}, splitter.Fingerprint())}
 	result := PutResult{ID: d.ID, Status: Created}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/needle-search/needle/models/infer"
 	"github.com/needle-search/needle/ranker"
 	"github.com/needle-search/needle/reader"
 	"github.com/needle-search/needle/retriever"
@@ -26,6 +27,7 @@ func (p *Pipeline) Observe(ctx context.Context, question, goldDocument string, s
 		return with, without, err
 	}
 	defer release()
+	ctx = infer.WithPriority(ctx, infer.Bulk)
 	ranked, err := p.observeRanking(ctx, question, shares.VectorShare)
 	if err != nil {
 		return with, without, err

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,6 +27,8 @@ type Pipeline struct {
 	// observer is never nil.
 	observer Observer
 	cache    *cache
+	// live are the limits in force; see [Pipeline.SetLimits].
+	live atomic.Pointer[Limits]
 
 	// pool holds the open indexes; nil until the back end is open.
 	pool   *pool
@@ -66,6 +69,7 @@ type loadedModel struct {
 	bundle     *models.Bundle
 	model      models.LanguageModel
 	service    *infer.Service
+	warm       atomic.Bool // it has been run
 	reader     *reader.Reader
 	relevance  models.RelevanceHead // nil if the bundle has none
 	ref        ModelRef
@@ -136,6 +140,7 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 		opts.logger.WarnContext(ctx, "reader.bundle was changed after `needle models use` had chosen another bundle, so the configuration counts",
 			"reader.bundle", config.Reader.Bundle, "chosen", choice.Bundle)
 	}
+	p.live.Store(&config.Limits)
 	group, ctx := errgroup.WithContext(ctx)
 	if !opts.withoutReader {
 		group.Go(func() error {
@@ -253,7 +258,7 @@ func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer model
 const gpuBatchTokens = 16384
 
 func inferConfig(config *Config) infer.Config {
-	c := infer.Config{Workers: config.Reader.Workers, Queue: config.Limits.Queue}
+	c := infer.Config{Workers: config.Reader.Workers, Queue: config.Limits.Queue, MaxWait: config.Limits.MaxWait}
 	if config.Reader.Device != "cpu" {
 		c.BatchTokens = gpuBatchTokens
 		c.Workers = max(c.Workers, 1)
@@ -292,7 +297,13 @@ func (p *Pipeline) Ready(ctx context.Context) error {
 		return err
 	}
 	defer release()
+	if m.warm.Load() && m.service.Stats().Requests > 0 {
+		// It has been run and has work: a server under load is ready, and must
+		// not be taken for dead because a check waits behind the others.
+		return nil
+	}
 	_, err = m.reader.Read(ctx, "ready?", []retriever.Passage{{DocumentID: "ready", Text: "Yes, ready.", End: 11}}, reader.Options{})
+	m.warm.Store(err == nil)
 	return err
 }
 
@@ -319,11 +330,11 @@ func (p *Pipeline) Close() error {
 
 // withTimeout applies limits.timeout.
 func (p *Pipeline) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	if p.config.Limits.Timeout == 0 {
+	if p.limits().Timeout == 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeoutCause(ctx, p.config.Limits.Timeout,
-		fmt.Errorf("%w: limits.timeout of %v passed", context.DeadlineExceeded, p.config.Limits.Timeout))
+	return context.WithTimeoutCause(ctx, p.limits().Timeout,
+		fmt.Errorf("%w: limits.timeout of %v passed", context.DeadlineExceeded, p.limits().Timeout))
 }
 
 // milliseconds is how timings are reported.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/needle-search/needle/eval"
 	"github.com/needle-search/needle/ingest"
+	"github.com/needle-search/needle/models/infer"
 	"github.com/needle-search/needle/reader"
 	"github.com/needle-search/needle/retriever"
 )
@@ -78,6 +79,7 @@ func (p *Pipeline) Read(ctx context.Context, request ReadRequest) (result *Resul
 	}
 	ctx, cancel := p.withTimeout(ctx)
 	defer cancel()
+	ctx = infer.WithPriority(ctx, infer.Bulk)
 	hits, total, err := p.splitAll(ctx, m, documents)
 	if err != nil {
 		return nil, err
@@ -90,7 +92,7 @@ func (p *Pipeline) Read(ctx context.Context, request ReadRequest) (result *Resul
 		TimingsMS: map[string]float64{"split": milliseconds(time.Since(begin))},
 	}
 	options := reader.Options{}
-	if budget := cmp.Or(request.Budget, p.config.Limits.Budget); budget > 0 {
+	if budget := cmp.Or(request.Budget, p.limits().Budget); budget > 0 {
 		options.Deadline = begin.Add(budget)
 		options.Round = 2 * m.service.Stats().Workers
 	}
@@ -160,8 +162,8 @@ func checkDocuments(texts []string, most int) error {
 
 // checkQuestion makes sure that the question leaves room for passages.
 func (p *Pipeline) checkQuestion(m *loadedModel, question string) error {
-	if n := m.reader.Tokenize(question).Len(); n > p.config.Limits.MaxQuestionTokens {
-		return fmt.Errorf("%w: it has %d tokens; limits.max_question_tokens allows %d. Ask in one sentence", ErrQuestionTooLong, n, p.config.Limits.MaxQuestionTokens)
+	if n := m.reader.Tokenize(question).Len(); n > p.limits().MaxQuestionTokens {
+		return fmt.Errorf("%w: it has %d tokens; limits.max_question_tokens allows %d. Ask in one sentence", ErrQuestionTooLong, n, p.limits().MaxQuestionTokens)
 	}
 	return nil
 }

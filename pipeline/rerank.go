@@ -14,6 +14,7 @@ import (
 
 	"github.com/needle-search/needle/ingest"
 	"github.com/needle-search/needle/models"
+	"github.com/needle-search/needle/models/infer"
 	"github.com/needle-search/needle/reader"
 	"github.com/needle-search/needle/retriever"
 )
@@ -99,6 +100,7 @@ func (p *Pipeline) Rerank(ctx context.Context, request RerankRequest) (result *R
 	}
 	ctx, cancel := p.withTimeout(ctx)
 	defer cancel()
+	ctx = infer.AsOne(infer.WithPriority(ctx, infer.Bulk))
 	chosen, err := p.rerankPassages(ctx, m, request.Documents)
 	if err != nil {
 		return nil, err

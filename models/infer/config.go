@@ -24,6 +24,10 @@ type Config struct {
 	// QueueTokens is how many tokens may wait, 1048576 when 0. A request that
 	// finds the queue empty is taken at any size.
 	QueueTokens int
+	// MaxWait is how long a request may have to wait, by what waits already and
+	// by the speed of the workers so far; one that would wait longer fails at
+	// once with models.ErrOverloaded. 0 means any time.
+	MaxWait time.Duration
 	// BatchTokens is how many tokens, padding included, one call may have. 0
 	// gives every encoding a call of its own, which is best on a CPU; GPUs want
 	// some thousands.
@@ -76,6 +80,10 @@ type Stats struct {
 	// Encodings and Tokens are what waits.
 	Encodings int `json:"encodings"`
 	Tokens    int `json:"tokens"`
+	// Bulk is how many of the requests have priority Bulk.
+	Bulk int `json:"bulk"`
+	// Wait is about how long what waits will keep the workers busy.
+	Wait time.Duration `json:"wait"`
 	// Refused counts the requests that found the queue full, since the start.
 	Refused uint64 `json:"refused"`
 }

@@ -21,6 +21,8 @@ type gate struct {
 	services int        // the gate closes with the last
 	closed   bool
 	stats    Stats
+	turns    uint64
+	perToken float64 // seconds of one worker
 }
 
 // A request is one call of Each.
@@ -28,11 +30,12 @@ type request struct {
 	service *Service
 	// The context travels with the request through the queue, because the
 	// native calls are made by workers; it ends when Each returns.
-	ctx    context.Context
-	cancel context.CancelFunc
-	batch  []models.Encoding
-	visit  func(i int, outputs models.Outputs) error
-	queued time.Time
+	ctx      context.Context
+	cancel   context.CancelFunc
+	batch    []models.Encoding
+	visit    func(i int, outputs models.Outputs) error
+	queued   time.Time
+	priority Priority
 
 	// The gate's mutex guards the rest.
 	waiting []int // indices into batch, the longest last
@@ -63,11 +66,26 @@ func (g *gate) submit(r *request) error {
 	tokens := r.tokens(r.waiting)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.stats.Requests >= g.config.Queue || g.stats.Tokens > 0 && g.stats.Tokens+tokens > g.config.QueueTokens {
+	full := g.stats.Requests >= g.config.Queue || g.stats.Tokens > 0 && g.stats.Tokens+tokens > g.config.QueueTokens
+	// Bulk requests leave half of the queue to those that somebody waits for.
+	full = full || r.priority == Bulk && g.stats.Bulk >= max(g.config.Queue/2, 1)
+	wait := g.wait()
+	one := taken(r.ctx)
+	late := g.config.MaxWait > 0 && wait > g.config.MaxWait && (one == nil || !one.Load())
+	if full || late {
 		g.stats.Refused++
-		return fmt.Errorf("%w: %d requests with %d tokens", models.ErrOverloaded, g.stats.Requests, g.stats.Tokens)
+		return &OverloadError{
+			Requests: g.stats.Requests, Tokens: g.stats.Tokens, RetryAfter: wait,
+			cause: fmt.Errorf("%w: %d requests with %d tokens wait", models.ErrOverloaded, g.stats.Requests, g.stats.Tokens),
+		}
+	}
+	if one != nil {
+		one.Store(true)
 	}
 	g.stats.Requests++
+	if r.priority == Bulk {
+		g.stats.Bulk++
+	}
 	g.stats.Tokens += tokens
 	g.stats.Encodings += len(r.waiting)
 	g.queue = append(g.queue, r)
@@ -112,6 +130,9 @@ func (g *gate) finishLocked(r *request) {
 	case <-r.done:
 	default:
 		g.stats.Requests--
+		if r.priority == Bulk {
+			g.stats.Bulk--
+		}
 		close(r.done)
 	}
 }
@@ -138,6 +159,7 @@ func (g *gate) take() ([]share, bool) {
 		}
 		g.work.Wait()
 	}
+	g.next()
 	var shares []share
 	service := g.queue[0].service
 	longest, count := 0, 0
@@ -218,6 +240,9 @@ func (g *gate) run(shares []share) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stats.Running--
+	if err == nil {
+		g.learn(call.Tokens, call.Ran)
+	}
 	for k, s := range shares {
 		s.request.running--
 		if failures[k] != nil {

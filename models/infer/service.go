@@ -59,7 +59,9 @@ func (s *Service) Info() models.ModelInfo { return s.info }
 func (s *Service) Stats() Stats {
 	s.gate.mu.Lock()
 	defer s.gate.mu.Unlock()
-	return s.gate.stats
+	stats := s.gate.stats
+	stats.Wait = s.gate.wait()
+	return stats
 }
 
 // Run computes the outputs of every encoding, in order. Besides the errors of
@@ -97,12 +99,13 @@ func (s *Service) Each(ctx context.Context, batch []models.Encoding, visit func(
 	}
 
 	r := &request{
-		service: s,
-		batch:   batch,
-		visit:   visit,
-		queued:  time.Now(),
-		waiting: make([]int, len(batch)),
-		done:    make(chan struct{}),
+		service:  s,
+		batch:    batch,
+		visit:    visit,
+		queued:   time.Now(),
+		priority: priorityOf(ctx),
+		waiting:  make([]int, len(batch)),
+		done:     make(chan struct{}),
 	}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	defer r.cancel()
