@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 )
 
@@ -15,6 +16,9 @@ type Telemetry struct {
 	// Sample is the share of requests that are traced, unless their caller has
 	// decided.
 	Sample float64 `yaml:"sample"`
+	// Pprof is a loopback address that offers profiles of the Go runtime; empty
+	// means none.
+	Pprof string `yaml:"pprof"`
 }
 
 func (t Telemetry) validate() []error {
@@ -26,6 +30,12 @@ func (t Telemetry) validate() []error {
 	}
 	if !(t.Sample >= 0 && t.Sample <= 1) { // not a number either
 		faults = append(faults, fmt.Errorf("telemetry.sample: %v; allowed is 0 to 1", t.Sample))
+	}
+	if t.Pprof != "" {
+		host, _, err := net.SplitHostPort(t.Pprof)
+		if ip := net.ParseIP(host); err != nil || host != "localhost" && !ip.IsLoopback() {
+			faults = append(faults, fmt.Errorf("telemetry.pprof: %q; allowed is a loopback address such as 127.0.0.1:6060, or nothing", t.Pprof))
+		}
 	}
 	return faults
 }

@@ -28,6 +28,7 @@ type teller struct {
 	passages []retriever.Passage
 	units    offsetConverter
 	last     []Answer
+	told     bool
 }
 
 // candidates reports what will be read.
@@ -53,10 +54,10 @@ func (t *teller) answers(ctx context.Context) func(reader.Reading) {
 			return // the end of the request reports it
 		}
 		now := slices.Concat(result.Answers, result.Rejected)
-		if t.last != nil && slices.EqualFunc(now, t.last, sameAnswer) {
+		if t.told && slices.EqualFunc(now, t.last, sameAnswer) {
 			return
 		}
-		t.last = now
+		t.last, t.told = now, true
 		t.request.Progress(Progress{Result: result})
 	}
 }

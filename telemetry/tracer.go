@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -43,7 +45,14 @@ type TracerOptions struct {
 // collector: spans that cannot be delivered are dropped, and requests never
 // wait for it.
 func NewTracer(ctx context.Context, options TracerOptions) (*Tracer, error) {
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(options.Endpoint))
+	endpoint, err := url.Parse(options.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: traces: %w", err)
+	}
+	if strings.Trim(endpoint.Path, "/") == "" {
+		endpoint.Path = "/v1/traces"
+	}
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint.String()))
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: traces: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -33,7 +34,7 @@ func (a *app) serveCommand() *cobra.Command {
 					return err
 				}
 			}
-			return serve(cmd.Context(), cfg)
+			return a.serve(cmd.Context(), cfg)
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", "", "address to listen on (default: the configuration's, 127.0.0.1:8080)")
@@ -41,14 +42,26 @@ func (a *app) serveCommand() *cobra.Command {
 }
 
 // serve listens before it loads the model, so that a taken port fails at once.
-func serve(ctx context.Context, cfg *pipeline.Config) error {
+func (a *app) serve(ctx context.Context, cfg *pipeline.Config) error {
 	// SIGTERM is how service managers stop a server; that is no error.
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if note := runningServer(ctx, cfg.Data); note.URL != "" {
 		return fmt.Errorf("serve: a server at %s holds the data directory %s already", note.URL, cfg.Data)
 	}
-	log := logger(cfg)
+	level := new(slog.LevelVar)
+	setLevel(level, cfg.Log.Level)
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	watched, err := openTelemetry(ctx, cfg.Telemetry, log)
+	if err != nil {
+		return err
+	}
+	defer watched.stop()
+	stopProfiles, err := serveProfiles(ctx, cfg.Telemetry.Pprof, log)
+	if err != nil {
+		return err
+	}
+	defer stopProfiles()
 	var listen net.ListenConfig
 	listener, err := listen.Listen(ctx, "tcp", cfg.Server.Addr)
 	if err != nil {
@@ -59,7 +72,7 @@ func serve(ctx context.Context, cfg *pipeline.Config) error {
 	if err != nil {
 		return err
 	}
-	p, err := pipeline.Open(ctx, cfg, pipeline.WithLogger(log))
+	p, err := pipeline.Open(ctx, cfg, watched.pipelineOptions(log)...)
 	if errors.Is(err, retriever.ErrLocked) {
 		return fmt.Errorf("serve: %w; wait until the command that works on it has finished", err)
 	}
@@ -70,6 +83,7 @@ func serve(ctx context.Context, cfg *pipeline.Config) error {
 	if err := p.Ready(ctx); err != nil {
 		return err
 	}
+	watched.watch(p)
 	access, closeLog, err := serverAccess(ctx, cfg, p)
 	if err != nil {
 		return err
@@ -79,7 +93,7 @@ func serve(ctx context.Context, cfg *pipeline.Config) error {
 	if err != nil {
 		return err
 	}
-	server, err := api.New(p, api.Config{MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), MaxFileBytes: int64(cfg.Server.MaxFileBytes), Files: files, Hosts: cfg.Server.Hosts, Access: access}, log)
+	server, err := api.New(p, api.Config{MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), MaxFileBytes: int64(cfg.Server.MaxFileBytes), Files: files, Hosts: cfg.Server.Hosts, Access: access, Metrics: watched.metrics, Observer: watched.requests()}, log)
 	if err != nil {
 		return err
 	}
@@ -88,6 +102,15 @@ func serve(ctx context.Context, cfg *pipeline.Config) error {
 		return err
 	}
 	defer remove()
+	reloading := make(chan struct{})
+	go func() {
+		defer close(reloading)
+		a.reloadOnHangup(ctx, cfg, p, level, log)
+	}()
+	defer func() {
+		stop()
+		<-reloading
+	}()
 	log.Info("serving", "url", at.url, "data", cfg.Data, "model", p.Model().Name, "precision", p.Model().Precision)
 	stopWatch, err := watchCanaries(ctx, cfg, p, log)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/needle-search/needle/api"
 	"github.com/needle-search/needle/pipeline"
 	"github.com/needle-search/needle/telemetry"
 )
@@ -48,6 +49,15 @@ func openTelemetry(ctx context.Context, cfg pipeline.Telemetry, log *slog.Logger
 	}
 	t.observer = telemetry.Join(observers...)
 	return t, nil
+}
+
+// requests is the observer of the HTTP server; nil as an interface if there is
+// none.
+func (t serverTelemetry) requests() api.Observer {
+	if t.observer == nil {
+		return nil
+	}
+	return t.observer
 }
 
 // pipelineOptions hands the observer over, where there is one: a nil one inside an
