@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -194,4 +195,23 @@ func method(name string) string {
 		return name
 	}
 	return "other"
+}
+
+// Names returns the names of all metrics that Needle itself may export, whether
+// they have a value yet or not.
+func (m *Metrics) Names() []string {
+	descriptions := make(chan *prometheus.Desc)
+	go func() {
+		defer close(descriptions)
+		m.registry.Describe(descriptions)
+	}()
+	var names []string
+	for d := range descriptions {
+		// A description tells its name in its text only.
+		_, rest, _ := strings.Cut(d.String(), `fqName: "`)
+		if name, _, _ := strings.Cut(rest, `"`); strings.HasPrefix(name, "needle_") {
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -1,0 +1,69 @@
+package telemetry_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/needle-search/needle/pipeline"
+	"github.com/needle-search/needle/pipeline/builtin"
+	"github.com/needle-search/needle/telemetry"
+)
+
+// TestDashboardAndAlertsNameRealMetrics holds the metrics that deploy/ names
+// against those that are described.
+func TestDashboardAndAlertsNameRealMetrics(t *testing.T) {
+	cfg := pipeline.DefaultConfig(builtin.Registry())
+	cfg.Data = t.TempDir()
+	p, err := pipeline.Open(t.Context(), cfg, pipeline.WithoutReader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	metrics := telemetry.NewMetrics()
+	metrics.Watch(p)
+	known := metrics.Names()
+	series := regexp.MustCompile(`\bneedle_[a-z_]+`)
+	suffix := regexp.MustCompile(`_(bucket|sum|count)$`)
+	for _, file := range []string{"grafana/needle.json", "prometheus/alerts.yaml"} {
+		data, err := os.ReadFile(filepath.Join("..", "deploy", filepath.FromSlash(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(file, ".json") && !json.Valid(data) {
+			t.Errorf("%s is no JSON", file)
+		}
+		names := series.FindAllString(string(data), -1)
+		if len(names) < 9 {
+			t.Errorf("%s names %d metrics, want more: the pattern does not fit", file, len(names))
+		}
+		for _, name := range names {
+			if !slices.Contains(known, name) && !slices.Contains(known, suffix.ReplaceAllString(name, "")) {
+				t.Errorf("%s: nothing exports %s", file, name)
+			}
+		}
+	}
+}
+
+// TestAlertsFire runs Prometheus's own tool over the rules.
+func TestAlertsFire(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("promtool is not installed (Debian: prometheus)")
+		}
+		t.Skip("promtool is not installed (Debian: prometheus)")
+	}
+	for _, args := range [][]string{{"check", "config", "prometheus.yaml"}, {"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts-test.yaml"}} {
+		cmd := exec.CommandContext(t.Context(), promtool, args...)
+		cmd.Dir = filepath.Join("..", "deploy", "prometheus")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("promtool %v: %v\n%s", args, err, out)
+		}
+	}
+}
