@@ -23,9 +23,13 @@ type measured struct {
 	// P50 and P99 are milliseconds a question, one number a round.
 	P50 []float64 `json:"p50_ms"`
 	P99 []float64 `json:"p99_ms"`
+	// CPU is milliseconds of all cores a question, one number a round: what a
+	// busy machine disturbs least.
+	CPU []float64 `json:"cpu_ms"`
 	// P50Ratio and P99Ratio compare with Lucene in the same round.
 	P50Ratio []float64 `json:"p50_to_lucene,omitempty"`
 	P99Ratio []float64 `json:"p99_to_lucene,omitempty"`
+	CPURatio []float64 `json:"cpu_to_lucene,omitempty"`
 	OwnMB    int64     `json:"own_mb"`
 	FilesMB  int64     `json:"mapped_mb"`
 	Recall1  float64   `json:"recall@1"`
@@ -103,6 +107,7 @@ func compare(ctx context.Context, o options, dir, mode string, n int) (results [
 // ask asks one system all questions, once.
 func ask(p *peer, questions []question, r *measured, judge bool) error {
 	times := make([]time.Duration, len(questions))
+	before := p.cpu()
 	for i, q := range questions {
 		took, ids, err := p.ask(q.Text)
 		if err != nil {
@@ -131,6 +136,7 @@ func ask(p *peer, questions []question, r *measured, judge bool) error {
 	slices.Sort(times)
 	r.P50 = append(r.P50, times[len(times)/2].Seconds()*1000)
 	r.P99 = append(r.P99, times[len(times)*99/100].Seconds()*1000)
+	r.CPU = append(r.CPU, (p.cpu()-before).Seconds()*1000/float64(len(questions)))
 	r.Load = append(r.Load, load())
 	return nil
 }
@@ -144,6 +150,9 @@ func ratios(results []*measured) {
 		for round := range r.P50 {
 			r.P50Ratio = append(r.P50Ratio, r.P50[round]/results[i].P50[round])
 			r.P99Ratio = append(r.P99Ratio, r.P99[round]/results[i].P99[round])
+			if results[i].CPU[round] > 0 {
+				r.CPURatio = append(r.CPURatio, r.CPU[round]/results[i].CPU[round])
+			}
 		}
 	}
 }
@@ -170,15 +179,15 @@ func save(path string, all []*measured) error {
 // table writes the results as Markdown.
 func table(all []*measured) string {
 	var b strings.Builder
-	b.WriteString("| passages | stop words | system | p50 ms | to Lucene | p99 ms | to Lucene | passages/s | disk MB | own memory MB | mapped MB | recall@10 | recall@200 | nDCG@10 |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| passages | stop words | system | p50 ms | to Lucene | p99 ms | to Lucene | CPU ms | to Lucene | passages/s | disk MB | own memory MB | mapped MB | recall@10 | recall@200 | nDCG@10 |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range all {
 		mode := "removed"
 		if r.Mode == "keep" {
 			mode = "kept"
 		}
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s | %.0f | %d | %d | %d | %.3f | %.3f | %.3f |\n",
-			r.Passages, mode, r.System, spread(r.P50), spread(r.P50Ratio), spread(r.P99), spread(r.P99Ratio),
+		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s | %s | %s | %.0f | %d | %d | %d | %.3f | %.3f | %.3f |\n",
+			r.Passages, mode, r.System, spread(r.P50), spread(r.P50Ratio), spread(r.P99), spread(r.P99Ratio), spread(r.CPU), spread(r.CPURatio),
 			float64(r.Passages)/r.Index.Seconds, r.Index.DiskMB, r.OwnMB, r.FilesMB, r.Recall10, r.Recall, r.NDCG10)
 	}
 	return b.String()

@@ -245,6 +245,26 @@ func (p *peer) memory() (own, files int64) {
 	return own, files
 }
 
+// clockTick is the unit of CPU time in /proc.
+const clockTick = 10 * time.Millisecond
+
+// cpu returns the CPU time that the process has used.
+func (p *peer) cpu() time.Duration {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
+	if err != nil {
+		return 0
+	}
+	// The fields after the name, which may hold spaces: utime and stime are the
+	// 12th and 13th.
+	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * clockTick
+}
+
 func elasticProcess(ctx context.Context) int {
 	e, err := newElastic()
 	if err != nil {

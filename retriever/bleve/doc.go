@@ -48,6 +48,10 @@
 // keep the text; the document's text is put together from them. After a write
 // that failed (a full disk, say) the store is opened again as it was before.
 //
+// The folder flat holds a copy of the larger segments' postings that is searched
+// faster. It is derived: it is made in the background, checked when it is
+// opened, and may be deleted. Results are the same with and without it.
+//
 // # Concurrency
 //
 // A [Backend] and its indexes are safe for concurrent use. Readers work on an
