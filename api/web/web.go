@@ -34,6 +34,7 @@ func Files() []File {
 		{Path: "/page/add.js"},
 		{Path: "/page/dom.js"},
 		{Path: "/page/indexes.js"},
+		{Path: "/page/key.js"},
 		{Path: "/page/results.js"},
 		{Path: "/page/text.js"},
 		{Path: "/page/viewer.js"},

@@ -1,4 +1,5 @@
 // Calls of the HTTP API.
+import { askForKey, keyHeader, storedKey } from './key.js';
 
 // A Problem is an error as the server describes it: title, what to do about it
 // (detail), a stable code and the id under which the server logged it.
@@ -16,7 +17,7 @@ export async function call(method, path, body, signal) {
     response = await fetch(path, {
       method,
       signal,
-      headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
+      headers: { ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...keyHeader() },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     text = await response.text();
@@ -31,6 +32,7 @@ export async function call(method, path, body, signal) {
     value = undefined;
   }
   if (response.ok) return value;
+  if (response.status === 401) askForKey(storedKey() ? 'The server does not accept the key of this tab.' : 'This server wants an API key.');
   throw new Problem(value?.code ? value : { title: `The server answered ${response.status}`, detail: 'This is no answer of Needle; a proxy may be in between.', code: 'unknown', status: response.status });
 }
 
@@ -42,6 +44,7 @@ export function upload(index, file, progress) {
     const form = new FormData();
     form.append('file', file, file.name);
     request.open('POST', `/v1/indexes/${encodeURIComponent(index || '_default')}/files`);
+    for (const [header, value] of Object.entries(keyHeader())) request.setRequestHeader(header, value);
     request.upload.addEventListener('progress', (event) => event.lengthComputable && progress(event.loaded / event.total));
     request.addEventListener('error', () => reject(new Problem({ title: 'The server cannot be reached', detail: 'Is `needle serve` still running? Then try again.', code: 'unreachable' })));
     request.addEventListener('load', () => {

@@ -2,6 +2,7 @@
 import { setUpAdd } from './add.js';
 import { call } from './api.js';
 import { byID, element, milliseconds, percent, plural } from './dom.js';
+import { setUpKey } from './key.js';
 import { loadIndexes, showIndexes } from './indexes.js';
 import { answerCard, hitCard, problemCard, timings, warningList } from './results.js';
 import { openDocument, setUpViewer } from './viewer.js';
@@ -123,7 +124,7 @@ async function start() {
   const notice = byID('notice');
   try {
     const indexes = await loadIndexes();
-    if (!indexes.some((index) => index.documents > 0)) {
+    if (!indexes.some((index) => index.documents > 0 || index.restricted)) {
       notice.append(element('p', { class: 'note' }, 'There are no documents yet. Add some, then ask.'));
       showTab('add');
     }
@@ -134,6 +135,7 @@ async function start() {
 }
 
 setUpTabs();
+setUpKey();
 setUpViewer();
 setUpAsk();
 setUpSearch();

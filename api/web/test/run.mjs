@@ -377,6 +377,36 @@ const tests = {
     }
   },
 
+  async 'asks for a key and sends it'() {
+    const { page, allow, close } = await open();
+    allow(401);
+    const keys = [];
+    await page.route('**/v1/**', (route) => {
+      const given = route.request().headers().authorization;
+      keys.push(given ?? '');
+      if (given === 'Bearer needle_right') return route.continue();
+      return route.fulfill({ status: 401, contentType: 'application/problem+json', body: JSON.stringify({ title: 'A valid key is needed', status: 401, detail: 'Send a key.', code: 'unauthenticated' }) });
+    });
+    await page.reload();
+    await page.getByText('This server wants an API key.').waitFor();
+    await page.locator('#key').fill('needle_wrong');
+    await page.keyboard.press('Enter');
+    await page.getByText('The server does not accept the key of this tab.').waitFor();
+    await shot(page, 'key');
+    await page.locator('#key').fill('needle_right');
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => document.getElementById('index').options.length > 0);
+    await ask(page, question);
+    assert.ok(keys.includes('Bearer needle_wrong') && keys.at(-1) === 'Bearer needle_right', `sent ${keys}`);
+    assert.ok(!page.url().includes('needle_'), 'the key is in the address');
+    assert.equal(await page.evaluate(() => document.cookie + JSON.stringify(localStorage)), '{}', 'the key is kept beyond the tab');
+    await page.getByRole('button', { name: 'API key', exact: true }).click();
+    await page.getByRole('button', { name: 'Forget it' }).click();
+    await page.getByText('This server wants an API key.').waitFor();
+    assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+    await close();
+  },
+
   async 'can be read in light and in dark'() {
     const backs = [];
     for (const colorScheme of ['light', 'dark']) {
