@@ -28,18 +28,28 @@ func (s *Server) getIndex(c *gin.Context) error {
 	return s.writeJSON(c, http.StatusOK, stats)
 }
 
-// putIndex makes an index. It takes no settings yet, so a body may only be an
-// empty object.
+// putIndex makes an index. The body, which may be missing, declares the types of
+// its metadata fields.
 func (s *Server) putIndex(c *gin.Context) error {
 	name, err := indexName(c)
 	if err != nil {
 		return err
 	}
-	if err := s.readJSON(c, maxQueryBody, &struct{}{}, false, true); err != nil {
+	var body wire.Fields
+	if err := s.readFields(c, &body, true); err != nil {
 		return err
 	}
 	if err := s.view(c).CreateIndex(c.Request.Context(), name); err != nil {
 		return err
+	}
+	if len(body.Fields) > 0 {
+		_, keeper, err := s.keep(c)
+		if err != nil {
+			return err
+		}
+		if err := keeper.DeclareFields(c.Request.Context(), name, body.Fields); err != nil {
+			return err
+		}
 	}
 	stats, err := s.view(c).Stats(c.Request.Context(), name)
 	if err != nil {

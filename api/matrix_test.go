@@ -99,6 +99,14 @@ func routeCases() map[string]routeCase {
 
 		"POST /v1/feedback":       {path: "/v1/feedback", body: `{"question":"x","index":"INDEX","verdict":"missing"}`, own: readers, ok: 201},
 		"GET /v1/feedback/export": {path: "/v1/feedback/export?index=INDEX", own: admins},
+		"POST /v1/indexes/:index/compact": {path: "/v1/indexes/INDEX/compact", own: admins},
+		"POST /v1/indexes/:index/verify":  {path: "/v1/indexes/INDEX/verify", own: admins},
+		"POST /v1/indexes/:index/swap":    {path: "/v1/indexes/INDEX/swap", body: `{"with":"INDEX"}`, own: admins, ok: 204},
+		"POST /v1/indexes/:index/fields":  {path: "/v1/indexes/INDEX/fields", body: `{"fields":{"a":"number"}}`, own: admins, ok: 204},
+		"GET /v1/indexes/:index/rebuild":  {path: "/v1/indexes/INDEX/rebuild", own: admins},
+		"POST /v1/indexes/:index/rebuild": {path: "/v1/indexes/INDEX/rebuild", own: admins, ok: 202},
+		"GET /v1/indexes/:index/backup":   {path: "/v1/indexes/INDEX/backup", own: admins},
+		"POST /v1/indexes/:index/restore": {path: "/v1/indexes/INDEX/restore", body: "x", own: admins},
 
 		"GET /v1/keys":         {path: "/v1/keys", server: true, own: admins},
 		"POST /v1/keys":        {path: "/v1/keys", body: `{"name":"n","roles":["search"]}`, server: true, own: admins, ok: 201},
@@ -160,6 +168,9 @@ func TestMatrix(t *testing.T) {
 		}
 		if strings.HasSuffix(route, "/files") {
 			request.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		}
+		if strings.HasSuffix(route, "/restore") {
+			request.Header.Set("Content-Type", "application/gzip")
 		}
 		if secret != "" {
 			request.Header.Set("Authorization", "Bearer "+secret)

@@ -117,6 +117,12 @@ func kindOf(code string) kind {
 		return kind{status: 500, title: "The index is damaged", advice: "Run `needle index verify` on the server's machine; it says what is damaged. Restore a backup or index the documents again."}
 	case wire.CodeIndexNewerVersion:
 		return kind{status: 500, title: "The index was written by a newer version", advice: "Run at least that version of Needle."}
+	case wire.CodeIndexReadOnly:
+		return kind{status: 409, title: "The index is read-only", advice: "It belongs to others, who write to it; see docs/elasticsearch.md."}
+	case wire.CodeInvalidBackup:
+		return kind{status: 400, title: "The backup cannot be used", advice: "What was there before is untouched.", open: true}
+	case wire.CodeRebuilding:
+		return kind{status: 409, title: "The index is being rebuilt", advice: "Wait until it is through: GET /v1/indexes/{index}/rebuild tells how far it is."}
 	case wire.CodeIndexLocked:
 		return kind{status: 503, title: "The index is in use by another process", advice: "End the other process that uses the data directory.", retryAfter: "5"}
 	case wire.CodeModelRefused:

@@ -103,7 +103,7 @@ func TestBadRequests(t *testing.T) {
 		{name: "dots as index", method: "GET", target: "/v1/indexes/%2e%2e/documents", status: 400, code: "invalid_index_name"},
 		{name: "index not UTF-8", method: "PUT", target: "/v1/indexes/%ff", status: 400, code: "invalid_index_name"},
 		{name: "index exists", method: "PUT", target: "/v1/indexes/default", status: 409, code: "index_exists"},
-		{name: "index with settings", method: "PUT", target: "/v1/indexes/new", body: `{"analyzer":"de"}`, status: 400, code: "invalid_body", detail: "analyzer: unknown key; allowed: none"},
+		{name: "index with settings", method: "PUT", target: "/v1/indexes/new", body: `{"analyzer":"de"}`, status: 400, code: "invalid_body", detail: "analyzer: unknown key; allowed: fields"},
 		{name: "index not there", method: "DELETE", target: "/v1/indexes/absent", status: 404, code: "index_not_found"},
 		{name: "document not there", method: "GET", target: documents + "/absent", status: 404, code: "document_not_found", detail: `"absent"`},
 		{name: "deleted document not there", method: "DELETE", target: documents + "/absent", status: 404, code: "document_not_found"},

@@ -63,6 +63,15 @@ func (s *Server) routes(e *gin.Engine) {
 	e.POST("/v1/indexes/:index/files", s.limited(s.uploadFiles))
 	e.POST("/v1/indexes/:index/delete", s.limited(s.idempotent(s.deleteDocuments)))
 
+	e.POST("/v1/indexes/:index/compact", s.limited(s.compactIndex))
+	e.POST("/v1/indexes/:index/verify", s.limited(s.verifyIndex))
+	e.POST("/v1/indexes/:index/swap", s.limited(s.swapIndex))
+	e.POST("/v1/indexes/:index/fields", s.limited(s.declareFields))
+	e.GET("/v1/indexes/:index/rebuild", s.limited(s.rebuildStatus))
+	e.POST("/v1/indexes/:index/rebuild", s.limited(s.startRebuild))
+	e.GET("/v1/indexes/:index/backup", s.limited(s.backupIndex))
+	e.POST("/v1/indexes/:index/restore", s.limited(s.restoreIndex, "replace"))
+
 	e.GET("/v1/indexes/:index/documents", s.limited(s.listDocuments, "after", "limit"))
 	e.POST("/v1/indexes/:index/documents", s.limited(s.idempotent(s.postDocument)))
 	e.GET("/v1/indexes/:index/documents/*id", s.limited(s.getDocument))

@@ -71,6 +71,12 @@ func rules() map[string]rule {
 	} {
 		table[route] = rule{roles: []auth.Role{auth.Write}, on: onIndex, audited: true}
 	}
+	for _, route := range []string{
+		"POST /v1/indexes/:index/compact", "POST /v1/indexes/:index/verify", "POST /v1/indexes/:index/swap", "POST /v1/indexes/:index/rebuild", "POST /v1/indexes/:index/fields",
+		"GET /v1/indexes/:index/rebuild", "GET /v1/indexes/:index/backup", "POST /v1/indexes/:index/restore",
+	} {
+		table[route] = rule{roles: []auth.Role{auth.Admin}, on: onIndex, audited: route != "GET /v1/indexes/:index/rebuild"}
+	}
 	for _, route := range []string{"GET /v1/keys", "POST /v1/keys", "DELETE /v1/keys/:key"} {
 		table[route] = rule{roles: []auth.Role{auth.Admin}, on: onServer, audited: route != "GET /v1/keys"}
 	}

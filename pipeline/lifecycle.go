@@ -13,6 +13,9 @@ import (
 	"github.com/needle-search/needle/retriever/backup"
 )
 
+// ErrInvalidBackup says that a backup is damaged or of a newer version.
+var ErrInvalidBackup = errors.New("the backup cannot be used")
+
 // A Keeper looks after indexes. A [Pipeline] is one, and so is the client of a
 // server. Every method is safe for concurrent use. An empty index name means the
 // configured index.
@@ -27,9 +30,12 @@ type Keeper interface {
 	Restore(ctx context.Context, index string, r io.Reader, options RestoreOptions) (RestoreReport, error)
 	// SwapIndexes exchanges the names of two indexes.
 	SwapIndexes(ctx context.Context, index, with string) error
-	// Rebuild makes an index anew from its documents, or goes on where a rebuild
-	// was interrupted, and returns when it is through.
-	Rebuild(ctx context.Context, index string, options RebuildOptions) (RebuildReport, error)
+	// StartRebuild begins to make an index anew from its documents, or goes on
+	// where a rebuild was interrupted. It does not wait for the end; the
+	// context ends with the call. Options.Progress is not used.
+	StartRebuild(ctx context.Context, index string, options RebuildOptions) error
+	// RebuildStatus tells how far it is.
+	RebuildStatus(ctx context.Context, index string) (RebuildStatus, error)
 	// DeclareFields gives metadata fields their types.
 	DeclareFields(ctx context.Context, index string, fields map[string]retriever.FieldType) error
 }
@@ -162,7 +168,7 @@ func (p *Pipeline) Restore(ctx context.Context, index string, r io.Reader, optio
 	}
 	from, err := backup.NewReader(r)
 	if err != nil {
-		return RestoreReport{}, err
+		return RestoreReport{}, fmt.Errorf("%w: %w", ErrInvalidBackup, err)
 	}
 	names, err := p.backend.Names(ctx)
 	if err != nil {
@@ -208,6 +214,9 @@ func (p *Pipeline) fill(ctx context.Context, name string, from *backup.Reader) (
 	}
 	to := &copier{to: target}
 	for e, err := range from.Entries(ctx) {
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("%w: %w", ErrInvalidBackup, err)
+		}
 		if err != nil {
 			return err
 		}

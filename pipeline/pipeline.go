@@ -53,6 +53,9 @@ type Pipeline struct {
 	// bundleLanguages are those of the bundle that the tokenizer is from.
 	bundleLanguages []string
 
+	// jobs are the rebuilds in the background.
+	jobs jobs
+
 	closeOnce sync.Once
 	closeErr  error
 
@@ -311,6 +314,7 @@ func (p *Pipeline) Ready(ctx context.Context) error {
 // everything. Closing twice is allowed.
 func (p *Pipeline) Close() error {
 	p.closeOnce.Do(func() {
+		p.jobs.stop()
 		p.mu.Lock()
 		p.closed = true
 		p.mu.Unlock()

@@ -35,7 +35,7 @@ type RebuildReport struct {
 	Resumed bool `json:"resumed"`
 }
 
-// Rebuild implements [Keeper]. The index is made anew beside the old one, with
+// Rebuild makes an index anew from its documents, beside the old one, with
 // the settings of the configuration, and takes its place at once when all
 // documents are in. Until then the old one answers, and takes writes, which the
 // new one follows. What was done when a rebuild is interrupted is used by the

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,7 +17,8 @@ import (
 
 func (a *app) indexCommand() *cobra.Command {
 	index := &cobra.Command{Use: "index", Short: "Add, remove and look after documents"}
-	index.AddCommand(a.indexAddCommand(), a.indexSyncCommand(), a.indexRemoveCommand(), a.indexListCommand(), a.indexStatsCommand(), a.indexVerifyCommand(), a.indexDropCommand())
+	index.AddCommand(a.indexAddCommand(), a.indexSyncCommand(), a.indexRemoveCommand(), a.indexListCommand(), a.indexStatsCommand(), a.indexVerifyCommand(), a.indexDropCommand(),
+		a.indexCompactCommand(), a.indexBackupCommand(), a.indexRestoreCommand(), a.indexSwapCommand(), a.indexRebuildCommand(), a.indexFieldsCommand())
 	return index
 }
 
@@ -243,6 +243,9 @@ func (a *app) indexStatsCommand() *cobra.Command {
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "index %s: %d documents, %d passages of %.1f terms on average, generation %d, %.1f MB, analyzer %s, k1 %g, b %g\n",
 				s.Name, s.Documents, s.Passages, s.AverageLength, s.Generation, float64(s.Bytes)/1e6, s.Analyzer, s.K1, s.B)
+			for _, what := range s.Outdated {
+				fmt.Fprintf(cmd.OutOrStdout(), "outdated: %s; run: needle index rebuild\n", what)
+			}
 			printSources(cmd.OutOrStdout(), sources)
 			return nil
 		}),
@@ -255,10 +258,11 @@ func (a *app) indexVerifyCommand() *cobra.Command {
 		Short: "Read everything that the index stores and report damage",
 		Args:  cobra.NoArgs,
 		RunE: a.withIndex(func(cmd *cobra.Command, _ []string, service *connection) error {
-			if service.local == nil {
-				return errors.New("index verify: a running server holds the index; stop it first")
+			keeper, err := service.keeper()
+			if err != nil {
+				return err
 			}
-			if err := service.local.Verify(cmd.Context(), a.indexName); err != nil {
+			if err := keeper.Verify(cmd.Context(), a.indexName); err != nil {
 				return missingIndex(err)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "everything that is stored is whole")

@@ -60,6 +60,9 @@ const (
 	CodeIndexDamaged      = "index_damaged"
 	CodeIndexNewerVersion = "index_newer_version"
 	CodeIndexLocked       = "index_locked"
+	CodeIndexReadOnly     = "index_read_only"
+	CodeInvalidBackup     = "invalid_backup"
+	CodeRebuilding        = "rebuilding"
 	CodeInvalidBundle     = "invalid_bundle"
 	CodeModelRefused      = "model_refused"
 	CodeClosed            = "closed"
@@ -91,6 +94,9 @@ func Pairs() []Pair {
 		{CodeQuestionTooLong, []error{pipeline.ErrQuestionTooLong, models.ErrQuestionTooLong}},
 		{CodeInvalidText, []error{pipeline.ErrInvalidText}},
 		{CodeInvalidRequest, []error{pipeline.ErrInvalidRequest}},
+		{CodeInvalidBackup, []error{pipeline.ErrInvalidBackup}},
+		{CodeRebuilding, []error{pipeline.ErrRebuilding}},
+		{CodeIndexReadOnly, []error{retriever.ErrReadOnly}},
 		{CodeInvalidFilter, []error{retriever.ErrInvalidFilter}},
 		{CodeInvalidQuery, []error{retriever.ErrInvalidQuery}},
 		{CodeInvalidDocument, []error{retriever.ErrInvalidDocument}},
