@@ -97,8 +97,8 @@ func routeCases() map[string]routeCase {
 		"PUT /v1/indexes/:index/documents/*id":    {path: "/v1/indexes/INDEX/documents/new", body: `{"text":"x"}`, own: writers, ok: 201},
 		"DELETE /v1/indexes/:index/documents/*id": {path: "/v1/indexes/INDEX/documents/d", own: writers, ok: 204},
 
-		"POST /v1/feedback":       {path: "/v1/feedback", body: `{"question":"x","index":"INDEX","verdict":"missing"}`, own: readers, ok: 201},
-		"GET /v1/feedback/export": {path: "/v1/feedback/export?index=INDEX", own: admins},
+		"POST /v1/feedback":               {path: "/v1/feedback", body: `{"question":"x","index":"INDEX","verdict":"missing"}`, own: readers, ok: 201},
+		"GET /v1/feedback/export":         {path: "/v1/feedback/export?index=INDEX", own: admins},
 		"POST /v1/indexes/:index/compact": {path: "/v1/indexes/INDEX/compact", own: admins},
 		"POST /v1/indexes/:index/verify":  {path: "/v1/indexes/INDEX/verify", own: admins},
 		"POST /v1/indexes/:index/swap":    {path: "/v1/indexes/INDEX/swap", body: `{"with":"INDEX"}`, own: admins, ok: 204},
