@@ -58,6 +58,9 @@ type SyncOptions struct {
 	AllowDeletes bool
 	// DryRun only tells what would be done.
 	DryRun bool
+	// Known holds what the last sync remembered; files of the same size and
+	// time, whose documents are still there, are not read. Without it all are.
+	Known  map[string]FileState
 	Events Events
 }
 
@@ -69,6 +72,10 @@ type SyncReport struct {
 	Kept    int            `json:"kept"`
 	DryRun  bool           `json:"dry_run,omitempty"`
 	Sources []SourceReport `json:"sources"`
+	// Unread counts files that were not read because they had not changed.
+	Unread int `json:"unread"`
+	// Files is what the next sync may be given as Known, nil after an error.
+	Files map[string]FileState `json:"-"`
 }
 
 // A SourceReport is what became of one source.
@@ -103,14 +110,20 @@ type SourceReport struct {
 // wraps [ErrSourceMissing], [ErrManyDeletes] or [ErrSourceName] where they
 // apply, else see [Ingester.AddPaths].
 func (g *Ingester) Sync(ctx context.Context, index SyncTarget, sources []Source, options SyncOptions) (SyncReport, error) {
-	s := &syncer{ingester: g, options: options, outcomes: map[[16]byte]Outcome{}}
+	s := &syncer{ingester: g, options: options, outcomes: map[[16]byte]Outcome{}, files: newFileMemory(options.Known)}
 	s.report.DryRun = options.DryRun
 	if err := s.open(sources); err != nil {
 		return s.report, err
 	}
-	err := s.add(ctx, index)
+	err := s.files.count(ctx, index)
+	if err == nil {
+		err = s.add(ctx, index)
+	}
 	if err == nil {
 		err = s.match(ctx, index)
+	}
+	if err == nil {
+		s.report.Files = s.files.states()
 	}
 	faults := []error{err}
 	for _, source := range s.sources {
@@ -133,6 +146,7 @@ type syncer struct {
 	outcomes map[[16]byte]Outcome // of the documents that were seen
 	// broken holds the files and directories that could not be read.
 	broken map[string]bool
+	files  *fileMemory
 	report SyncReport
 }
 
@@ -194,6 +208,7 @@ func (s *syncer) add(ctx context.Context, index SyncTarget) error {
 	}
 	events.Fault = func(f Fault) {
 		s.note(f)
+		s.files.fault(f)
 		if s.options.Events.Fault != nil {
 			s.options.Events.Fault(f)
 		}
@@ -222,6 +237,11 @@ func (s *syncer) add(ctx context.Context, index SyncTarget) error {
 				if found.Fault == nil {
 					if source := s.of(found.File.Path); source != nil {
 						source.files++
+					}
+					if s.files.unchanged(found.File) {
+						s.report.Unread++
+						r.fileDone(false, found.File.Size)
+						continue
 					}
 				}
 				if !yield(found) {
@@ -312,8 +332,13 @@ func (s *syncer) look(info retriever.DocumentInfo) {
 		outcome, seen := s.outcomes[idKey(info.ID)]
 		switch {
 		case source.Err != nil:
+		case !seen && s.files.same[holder(path)]:
+			source.count[Unchanged]++
+			s.files.document(path)
+			s.tell(info.ID, Unchanged, info.Passages)
 		case seen && outcome != Kept:
 			source.count[outcome]++
+			s.files.document(path)
 		case seen || s.unreadable(path):
 			source.Kept++
 			s.tell(info.ID, Kept, info.Passages)
@@ -394,9 +419,12 @@ func (s *syncer) remove(ctx context.Context, index SyncTarget, source *source) e
 }
 
 func (s *syncer) tell(id string, outcome Outcome, passages int) {
-	if outcome == Deleted {
+	switch outcome {
+	case Deleted:
 		s.report.Deleted++
-	} else {
+	case Unchanged:
+		s.report.Unchanged++
+	default:
 		s.report.Kept++
 	}
 	if s.options.Events.Document != nil {

@@ -22,7 +22,10 @@ type SyncOptions struct {
 	// AllowDeletes and DryRun are those of [ingest.SyncOptions].
 	AllowDeletes bool
 	DryRun       bool
-	Events       ingest.Events
+	// VerifyContent reads every file. Otherwise those of the same size and
+	// time of change as at the last sync are taken to be the same.
+	VerifyContent bool
+	Events        ingest.Events
 }
 
 // Sync makes an index match directories of this machine and records when each
@@ -62,6 +65,11 @@ func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncO
 	if !options.DryRun {
 		target = erasingTarget{target, p, index}
 	}
+	remembered := readSyncedFiles(p.config.Data, index, p.config.fingerprint(splitter))
+	files := remembered.Files
+	if options.VerifyContent {
+		files = nil
+	}
 	started := time.Now()
 	if !options.DryRun {
 		for _, s := range sources {
@@ -72,10 +80,14 @@ func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncO
 		}
 	}
 	report, err := ingester.Sync(ctx, target, sources, ingest.SyncOptions{
-		AllowDeletes: options.AllowDeletes, DryRun: options.DryRun, Events: options.Events,
+		AllowDeletes: options.AllowDeletes, DryRun: options.DryRun, Known: files, Events: options.Events,
 	})
 	p.warn(&report.Report)
 	if !options.DryRun {
+		if report.Files != nil {
+			remembered.update(report.Sources, report.Files)
+			err = errors.Join(err, remembered.write(p.config.Data, index))
+		}
 		for _, s := range report.Sources {
 			known.end(s, time.Now())
 		}

@@ -130,7 +130,7 @@ func removeSources(data, index string) error {
 	if err := os.Remove(sourcesPath(data, index)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("sources: %w", err)
 	}
-	return nil
+	return removeSyncedFiles(data, index)
 }
 
 // syncDirectory makes a rename last. Systems that cannot sync a directory do

@@ -19,6 +19,7 @@ import (
 // syncFlags are those of needle index sync.
 type syncFlags struct {
 	dryRun, allowDeletes, watch bool
+	verifyContent               bool
 	report, progress            string
 	debounce, rescan            time.Duration
 }
@@ -40,6 +41,7 @@ A file .needleignore lists, in the syntax of gitignore, what is left out.`,
 	f := cmd.Flags()
 	f.BoolVar(&flags.dryRun, "dry-run", false, "only print what would be added, updated and deleted")
 	f.BoolVar(&flags.allowDeletes, "allow-deletes", false, "delete even if most of a directory's documents go")
+	f.BoolVar(&flags.verifyContent, "verify-content", false, "read every file, also those of the same size and time of change as at the last sync")
 	f.StringVar(&flags.report, "report", "", "write a line of JSON for every document and fault to this file")
 	f.StringVar(&flags.progress, "progress", "auto", "auto (a bar on a terminal, plain lines elsewhere), plain, json or none")
 	f.BoolVar(&flags.watch, "watch", false, "go on until interrupted, and sync whenever something changes")
@@ -157,7 +159,7 @@ func (a *app) syncOnce(ctx context.Context, cmd *cobra.Command, p *pipeline.Pipe
 		Fault: func(f ingest.Fault) { report.fault(f) },
 	}
 	return p.Sync(ctx, directories, pipeline.SyncOptions{
-		Index: a.indexName, AllowDeletes: flags.allowDeletes, DryRun: flags.dryRun, Events: events,
+		Index: a.indexName, AllowDeletes: flags.allowDeletes, DryRun: flags.dryRun, VerifyContent: flags.verifyContent, Events: events,
 	})
 }
 

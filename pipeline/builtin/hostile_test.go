@@ -96,7 +96,7 @@ func TestHostileFilesAreOneFaultEach(t *testing.T) {
 		{"protected.docx", protected, []string{"protected by a password"}},
 		{"laughs.docx", word(laughs), []string{"entities of its own"}},
 		{"deep.docx", word(strings.Repeat("<w:sdt>", 100_000)), []string{"deep in each other"}},
-		{"bomb.docx", word("<w:document>" + strings.Repeat("<w:p><w:r><w:t>"+strings.Repeat("ha ", 2000)+"</w:t></w:r></w:p>", 400)+"</w:document>"), []string{"too large for one document"}},
+		{"bomb.docx", word("<w:document>" + strings.Repeat("<w:p><w:r><w:t>"+strings.Repeat("ha ", 2000)+"</w:t></w:r></w:p>", 400) + "</w:document>"), []string{"too large for one document"}},
 		{"broken.pptx", zipped(t, "[Content_Types].xml", types, "ppt/presentation.xml", "<p:presentation"), []string{"broken XML"}},
 		{"empty.xlsx", zipped(t, "[Content_Types].xml", types, "xl/workbook.xml", ""), []string{""}},
 		{"nested.zip", nested, []string{"deep in each other"}},
