@@ -196,7 +196,6 @@ func (c *Config) Validate() error {
 	}
 	between("ranker.top_k", c.Ranker.TopK, 0, 1000)
 	between("ranker.depth", c.Ranker.Depth, 1, 1000)
-	between("ranker.nearest", c.Ranker.Nearest, 0, 1000)
 	if c.Ranker.Bundle == "" {
 		fault("ranker.bundle", `""`, names(c.registry.bundles)+" or a directory")
 	}

@@ -23,8 +23,6 @@ type ranking struct {
 	coverage *float64
 	warnings []string
 	took     time.Duration
-	// nearest is how many of the hits the vectors added.
-	nearest int
 }
 
 // bypassed reports whether the vectors were not ready.
@@ -97,45 +95,8 @@ func (s *vectorStage) rank(ctx context.Context, found retrieved, want retrieval,
 	if err != nil {
 		return err
 	}
-	hits := found.Hits
-	if extra, err := s.nearest(ctx, found, want, question); err != nil {
-		r.warnings = append(r.warnings, "no passages were added by their vectors: "+err.Error())
-	} else if len(extra) > 0 {
-		added, err := store.Vectors(ctx, s.model, extra)
-		if err != nil {
-			return err
-		}
-		hits, vectors, r.nearest = append(hits, extra...), append(vectors, added...), len(extra)
-	}
-	r.hits = ranker.ByVector(hits, question, vectors, share(r.used))
+	r.hits = ranker.ByVector(found.Hits, question, vectors, share(r.used))
 	return nil
-}
-
-// nearest returns passages that the vectors find and BM25 did not, where the
-// retriever can search by vectors.
-func (s *vectorStage) nearest(ctx context.Context, found retrieved, want retrieval, question []int8) ([]retriever.Hit, error) {
-	searcher, ok := found.index.(retriever.VectorSearcher)
-	n := s.pipeline.config.Ranker.Nearest
-	if !ok || n == 0 {
-		return nil, nil
-	}
-	results, err := searcher.RetrieveNearest(ctx, retriever.Query{
-		TopK: n, Filter: want.filter, Groups: want.access.Groups, AllGroups: want.access.AllGroups,
-	}, s.model, question)
-	if err != nil {
-		return nil, err
-	}
-	there := make(map[string]bool, len(found.Hits))
-	for _, h := range found.Hits {
-		there[h.ID()] = true
-	}
-	var extra []retriever.Hit
-	for _, h := range results.Hits {
-		if !there[h.ID()] {
-			extra = append(extra, h)
-		}
-	}
-	return extra, nil
 }
 
 // profileFor returns the score profile of a model behind a ranker, and whether

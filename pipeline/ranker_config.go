@@ -75,9 +75,6 @@ type RankerSection struct {
 	Bundle string `yaml:"bundle"`
 	// Depth is how many candidates the relevance head looks at.
 	Depth int `yaml:"depth"`
-	// Nearest is how many passages the vectors add to the candidates of BM25,
-	// where the retriever can search by vectors; 0 means none.
-	Nearest int `yaml:"nearest"`
 }
 
 // Reads returns how many candidates are read after the given ranker.

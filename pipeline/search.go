@@ -122,17 +122,7 @@ func (p *Pipeline) rankSearch(ctx context.Context, found retrieved, want retriev
 	if err != nil {
 		return ranking{}, p.cause(ctx, err)
 	}
-	there := make(map[string]bool, ranked.nearest)
-	for _, h := range ranked.hits {
-		if h.Scores.BM25 == 0 {
-			there[h.ID()] = true
-		}
-	}
-	for _, h := range rest {
-		if !there[h.ID()] {
-			ranked.hits = append(ranked.hits, h)
-		}
-	}
+	ranked.hits = append(ranked.hits, rest...)
 	return ranked, nil
 }
 

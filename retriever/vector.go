@@ -39,14 +39,6 @@ type VectorStore interface {
 	DropVectors(ctx context.Context, keep string) (bool, error)
 }
 
-// A VectorSearcher is a [VectorStore] that finds passages by their vectors too.
-type VectorSearcher interface {
-	// RetrieveNearest returns the query's TopK passages with the greatest
-	// cosine to the vector, with Scores.Vector filled in and Scores.BM25 zero.
-	// The query's filter and groups act as in Retrieve; its text is not used.
-	RetrieveNearest(ctx context.Context, query Query, model string, vector []int8) (Results, error)
-}
-
 // VectorCoverage says how far the vectors of an index are.
 type VectorCoverage struct {
 	Passages uint64 `json:"passages"`

@@ -149,7 +149,7 @@ func printAnswers(w io.Writer, r *pipeline.Result, explain bool) {
 		fmt.Fprintln(w, "Warning:", printable(warning))
 	}
 	for i, c := range r.Candidates {
-		fmt.Fprintf(w, "%s\n", s.dim(fmt.Sprintf("candidate %2d  bm25 %7.3f  %s [%d:%d]", i+1, c.Scores.BM25, c.DocumentID, c.Start, c.End)))
+		fmt.Fprintf(w, "%s\n", s.dim(fmt.Sprintf("candidate %2d  bm25 %7.3f%s  %s [%d:%d]", i+1, c.Scores.BM25, rankScores(c.Scores), c.DocumentID, c.Start, c.End)))
 		if explain {
 			printTerms(w, s, c.Terms)
 		}
@@ -172,7 +172,7 @@ func printAnswerList(w io.Writer, s style, answers []pipeline.Answer, explain bo
 		}
 		fmt.Fprintf(w, "   %s\n", s.dim(fmt.Sprintf("%s [%d:%d]", place, a.Start, a.End)))
 		if explain {
-			fmt.Fprintf(w, "   %s\n", s.dim(fmt.Sprintf("fused %.3f, span logit %.3f, null logit %.3f, bm25 %.3f", a.Scores.Fused, a.Scores.SpanLogit, a.Scores.NullLogit, a.Scores.BM25)))
+			fmt.Fprintf(w, "   %s\n", s.dim(fmt.Sprintf("fused %.3f, span logit %.3f, null logit %.3f, bm25 %.3f%s", a.Scores.Fused, a.Scores.SpanLogit, a.Scores.NullLogit, a.Scores.BM25, rankScores(a.Scores.Scores))))
 		}
 	}
 }
@@ -194,7 +194,7 @@ func printHits(w io.Writer, r *pipeline.SearchResult) {
 		fmt.Fprintf(w, "Nothing found in index %q.\n", r.Index)
 	}
 	for i, h := range r.Hits {
-		fmt.Fprintf(w, "%d. %s %s\n", i+1, s.bold(printable(cmp.Or(h.Title, h.DocumentID))), s.dim(fmt.Sprintf("(bm25 %.3f)", h.Scores.BM25)))
+		fmt.Fprintf(w, "%d. %s %s\n", i+1, s.bold(printable(cmp.Or(h.Title, h.DocumentID))), s.dim(fmt.Sprintf("(bm25 %.3f%s)", h.Scores.BM25, rankScores(h.Scores))))
 		text := []rune(oneLine(h.Text))
 		if len(text) > 240 {
 			text = append(text[:240], '.', '.', '.')

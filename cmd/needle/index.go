@@ -17,8 +17,12 @@ import (
 
 func (a *app) indexCommand() *cobra.Command {
 	index := &cobra.Command{Use: "index", Short: "Add, remove and look after documents"}
+<<<<<<< HEAD
 	index.AddCommand(a.indexAddCommand(), a.indexSyncCommand(), a.indexRemoveCommand(), a.indexListCommand(), a.indexStatsCommand(), a.indexVerifyCommand(), a.indexDropCommand(),
 		a.indexCompactCommand(), a.indexBackupCommand(), a.indexRestoreCommand(), a.indexSwapCommand(), a.indexRebuildCommand(), a.indexFieldsCommand())
+=======
+	index.AddCommand(a.indexAddCommand(), a.indexSyncCommand(), a.indexRemoveCommand(), a.indexListCommand(), a.indexStatsCommand(), a.indexVectorsCommand(), a.indexVerifyCommand(), a.indexDropCommand())
+>>>>>>> b130986 (needle index vectors, --vectors, stats and scores of the rankers; docs: ranking candidates)
 	return index
 }
 
@@ -36,7 +40,8 @@ func (a *app) withIndex(do func(cmd *cobra.Command, args []string, service *conn
 }
 
 func (a *app) indexAddCommand() *cobra.Command {
-	return &cobra.Command{
+	vectors := vectorsAuto
+	cmd := &cobra.Command{
 		Use:   "add PATH...",
 		Short: "Add or update the documents of files and directories",
 		Long: `Adds PDF, Word, PowerPoint, Excel, OpenDocument, RTF, HTML, EPUB, mails, CSV, JSON,
@@ -55,12 +60,17 @@ Unchanged documents are skipped, so the command may be interrupted and run again
 			if err != nil {
 				return err
 			}
+			if err := followVectors(cmd, service, a.indexName, vectors); err != nil {
+				return err
+			}
 			if report.Failed > 0 {
 				return fmt.Errorf("index add: %d files or records were not taken; the others are in the index", report.Failed)
 			}
 			return nil
 		}),
 	}
+	cmd.Flags().Var(&vectors, "vectors", vectorsHelp)
+	return cmd
 }
 
 // addPaths indexes files through a pipeline of our own, or sends their
@@ -243,9 +253,13 @@ func (a *app) indexStatsCommand() *cobra.Command {
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "index %s: %d documents, %d passages of %.1f terms on average, generation %d, %.1f MB, analyzer %s, k1 %g, b %g\n",
 				s.Name, s.Documents, s.Passages, s.AverageLength, s.Generation, float64(s.Bytes)/1e6, s.Analyzer, s.K1, s.B)
+<<<<<<< HEAD
 			for _, what := range s.Outdated {
 				fmt.Fprintf(cmd.OutOrStdout(), "outdated: %s; run: needle index rebuild\n", what)
 			}
+=======
+			printVectors(cmd.OutOrStdout(), service, s)
+>>>>>>> b130986 (needle index vectors, --vectors, stats and scores of the rankers; docs: ranking candidates)
 			printSources(cmd.OutOrStdout(), sources)
 			return nil
 		}),

@@ -22,6 +22,7 @@ type syncFlags struct {
 	verifyContent               bool
 	report, progress            string
 	debounce, rescan            time.Duration
+	vectors                     vectorsWhen
 }
 
 func (a *app) indexSyncCommand() *cobra.Command {
@@ -39,6 +40,8 @@ A file .needleignore lists, in the syntax of gitignore, what is left out.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.sync(cmd, args, flags) },
 	}
 	f := cmd.Flags()
+	flags.vectors = vectorsAuto
+	f.Var(&flags.vectors, "vectors", vectorsHelp)
 	f.BoolVar(&flags.dryRun, "dry-run", false, "only print what would be added, updated and deleted")
 	f.BoolVar(&flags.allowDeletes, "allow-deletes", false, "delete even if most of a directory's documents go")
 	f.BoolVar(&flags.verifyContent, "verify-content", false, "read every file, also those of the same size and time of change as at the last sync")
@@ -87,6 +90,9 @@ func (a *app) sync(cmd *cobra.Command, directories []string, flags syncFlags) (e
 		result, err := once(cmd.Context())
 		if e := a.printSync(cmd.OutOrStdout(), result); e != nil {
 			return e
+		}
+		if err == nil && !flags.dryRun {
+			err = followVectors(cmd, service, a.indexName, flags.vectors)
 		}
 		if err == nil && result.Failed > 0 {
 			err = fmt.Errorf("index sync: %d files or records were not taken; what they gave before stays", result.Failed)

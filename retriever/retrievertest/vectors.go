@@ -190,54 +190,6 @@ func testVectors(t *testing.T, newBackend func(*testing.T) retriever.Backend) {
 		wantCoverage(t, store, model, 10, 10)
 		wantVectors(t, store, model, search(t, index, "text", 20), 10)
 	})
-
-	t.Run("nearest", func(t *testing.T) {
-		testNearest(t, newBackend, model)
-	})
-}
-
-// testNearest tests back ends that search by vectors too.
-func testNearest(t *testing.T, newBackend func(*testing.T) retriever.Backend, model string) {
-	hidden := Entry("hidden", "x secret")
-	hidden.Document.Groups = []string{"board"}
-	index, store := createStore(t, newBackend,
-		withMetadata(Entry("a", "x"), map[string]any{"year": int64(2020)}),
-		withMetadata(Entry("b", "xy"), map[string]any{"year": int64(2021)}), Entry("c", "zzz"), hidden)
-	searcher, ok := index.(retriever.VectorSearcher)
-	if !ok {
-		t.Skip("the index does not search by vectors")
-	}
-	fill(t, store, model)
-	upsert(t, index, Entry("c", "www"))
-	vector := vectorsOf([]retriever.Hit{{Passage: retriever.Passage{Text: "x"}}})[0]
-	nearest := func(query retriever.Query) string {
-		t.Helper()
-		results, err := searcher.RetrieveNearest(t.Context(), query, model, vector)
-		if err != nil {
-			t.Fatalf("RetrieveNearest: %v", err)
-		}
-		for _, h := range results.Hits {
-			if h.Scores.Vector == nil || h.Scores.BM25 != 0 || h.Text == "" {
-				t.Errorf("hit %s has scores %+v and text %q", h.ID(), h.Scores, h.Text)
-			} else if want := retriever.Cosine(vector, vectorsOf([]retriever.Hit{h})[0]); *h.Scores.Vector < want-0.01 || *h.Scores.Vector > want+0.01 {
-				t.Errorf("hit %s has cosine %v, want %v", h.ID(), *h.Scores.Vector, want)
-			}
-		}
-		return ids(results.Hits)
-	}
-	if got := nearest(retriever.Query{TopK: 2, Groups: []string{"staff"}}); got != "[a#0 b#0]" {
-		t.Errorf("nearest are %s, want [a#0 b#0]", got)
-	}
-	if got := nearest(retriever.Query{TopK: 10}); got != "[a#0 b#0]" {
-		t.Errorf("nearest without a group are %s, want [a#0 b#0]: c has changed and has no vector", got)
-	}
-	filter, err := retriever.ParseFilter([]byte(`{"field": "year", "gt": 2020}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := nearest(retriever.Query{TopK: 10, AllGroups: true, Filter: filter}); got != "[b#0]" {
-		t.Errorf("nearest with a filter are %s, want [b#0]", got)
-	}
 }
 
 func storeOf(t *testing.T, index retriever.Index) retriever.VectorStore {
