@@ -16,9 +16,24 @@ type Monitor struct {
 	// Rollback puts the model before back when the canaries raise an alarm
 	// after an exchange.
 	Rollback bool `yaml:"rollback"`
+	// Drift holds live questions and results against a reference, by their
+	// numbers only.
+	Drift bool `yaml:"drift"`
+	// DriftWindow is how many questions make the reference and every window
+	// that is held against it.
+	DriftWindow int `yaml:"drift_window"`
+	// KeepQuestions keeps the texts of the questions that users ask, for
+	// `needle questions`. It is off unless somebody decides otherwise.
+	KeepQuestions bool `yaml:"keep_questions"`
+	// Retention is how long they are kept.
+	Retention time.Duration `yaml:"retention"`
+	// Redact replaces mail addresses and long numbers in them.
+	Redact bool `yaml:"redact"`
 }
 
-func defaultMonitor() Monitor { return Monitor{Interval: time.Hour, Settle: 10 * time.Second} }
+func defaultMonitor() Monitor {
+	return Monitor{Interval: time.Hour, Settle: 10 * time.Second, Drift: true, DriftWindow: 500, Retention: 30 * 24 * time.Hour, Redact: true}
+}
 
 func (m Monitor) validate(fault func(key string, value any, allowed string)) {
 	if m.Interval < time.Second {
@@ -26,5 +41,11 @@ func (m Monitor) validate(fault func(key string, value any, allowed string)) {
 	}
 	if m.Settle < 100*time.Millisecond {
 		fault("monitor.settle", m.Settle, "a duration of 100ms or more")
+	}
+	if m.DriftWindow < 50 {
+		fault("monitor.drift_window", m.DriftWindow, "50 questions or more")
+	}
+	if m.Retention < time.Hour {
+		fault("monitor.retention", m.Retention, "a duration of 1h or more")
 	}
 }

@@ -1,0 +1,83 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// A CanaryState is the last run of the canaries of an index.
+type CanaryState struct {
+	Index        string
+	Healthy      bool
+	Score, Brier float64
+	At           time.Time
+}
+
+// A DriftState is a distribution of live questions held against its reference.
+type DriftState struct {
+	Feature  string
+	Distance float64
+	Drifted  bool
+}
+
+// A Quality is what metrics read of the monitor at every scrape.
+type Quality interface {
+	Canaries() []CanaryState
+	Drift() []DriftState
+}
+
+// WatchQuality adds the state of the monitor to the metrics. It may be called
+// once.
+func (m *Metrics) WatchQuality(q Quality) { m.registry.MustRegister(newQuality(q)) }
+
+type quality struct {
+	source Quality
+
+	healthy, score, brier, at, distance, drifted *prometheus.Desc
+}
+
+func newQuality(source Quality) *quality {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("needle_"+name, help, labels, nil)
+	}
+	return &quality{
+		source:   source,
+		healthy:  desc("canary_healthy", "1 if the last run of the canaries raised no alarm, else 0.", "index"),
+		score:    desc("canary_score", "Mean score of the last run of the canaries, 0 to 1.", "index"),
+		brier:    desc("canary_brier", "Mean Brier score of the last run of the canaries, 0 to 1; less is better.", "index"),
+		at:       desc("canary_last_run_timestamp_seconds", "When the canaries were last asked.", "index"),
+		distance: desc("drift_distance", "Kolmogorov-Smirnov distance of the last window of live questions from the reference, 0 to 1.", "feature"),
+		drifted:  desc("drift_detected", "1 if the last window of live questions differs from the reference, else 0.", "feature"),
+	}
+}
+
+// Describe names the metrics.
+func (q *quality) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{q.healthy, q.score, q.brier, q.at, q.distance, q.drifted} {
+		out <- d
+	}
+}
+
+// Collect reads the state.
+func (q *quality) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, label string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, label)
+	}
+	truth := func(b bool) float64 {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	for _, c := range q.source.Canaries() {
+		gauge(q.healthy, truth(c.Healthy), c.Index)
+		gauge(q.score, c.Score, c.Index)
+		gauge(q.brier, c.Brier, c.Index)
+		gauge(q.at, float64(c.At.UnixMilli())/1000, c.Index)
+	}
+	for _, d := range q.source.Drift() {
+		gauge(q.distance, d.Distance, d.Feature)
+		gauge(q.drifted, truth(d.Drifted), d.Feature)
+	}
+}
