@@ -277,6 +277,7 @@ func (s CanarySet) lost(run CanaryRun) string {
 // way of users.
 func ask(ctx context.Context, asker Asker, set CanarySet, reason string) (CanaryRun, error) {
 	run := CanaryRun{Index: set.Index, At: time.Now().UTC(), Reason: reason, N: len(set.Canaries)}
+	ctx = context.WithValue(ctx, ownKey{}, true)
 	failed := 0
 	var fault error
 	for _, canary := range set.Canaries {
@@ -302,6 +303,12 @@ func ask(ctx context.Context, asker Asker, set CanarySet, reason string) (Canary
 	}
 	return run, nil
 }
+
+// ownKey marks the context of questions that Needle asks itself: they must not
+// count as what users ask.
+type ownKey struct{}
+
+func own(ctx context.Context) bool { return ctx.Value(ownKey{}) != nil }
 
 func (o *CanaryOutcome) judge(canary Canary, result *pipeline.Result) {
 	best := slices.Concat(result.Answers, result.Rejected)

@@ -164,7 +164,7 @@ func (d *Drift) Inferred(infer.Call) {}
 
 // Finished takes the numbers of a question that was asked.
 func (d *Drift) Finished(ctx context.Context, operation pipeline.Operation, result *pipeline.Result, begin, end time.Time, err error) {
-	if operation != pipeline.OperationAsk || err != nil || result == nil {
+	if operation != pipeline.OperationAsk || err != nil || result == nil || own(ctx) {
 		return
 	}
 	values := map[string]float64{

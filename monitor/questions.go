@@ -98,8 +98,8 @@ func (q *Questions) Stage(context.Context, pipeline.Stage, time.Time, time.Time,
 func (q *Questions) Inferred(infer.Call) {}
 
 // Finished keeps a question that was answered or found to have no answer.
-func (q *Questions) Finished(_ context.Context, operation pipeline.Operation, result *pipeline.Result, begin, end time.Time, err error) {
-	if operation != pipeline.OperationAsk || err != nil || result == nil {
+func (q *Questions) Finished(ctx context.Context, operation pipeline.Operation, result *pipeline.Result, begin, end time.Time, err error) {
+	if operation != pipeline.OperationAsk || err != nil || result == nil || own(ctx) {
 		return
 	}
 	asked := Asked{

@@ -5,11 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net/url"
-	"os"
 	"path/filepath"
-	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -189,24 +185,4 @@ func (a *app) canaryRemoveCommand() *cobra.Command {
 			return nil
 		},
 	}
-}
-
-// watchCanaries starts the watch of a server; stop waits for its end.
-func watchCanaries(ctx context.Context, cfg *pipeline.Config, p *pipeline.Pipeline, log *slog.Logger) (stop func(), err error) {
-	m := cfg.Monitor
-	config := monitor.WatchConfig{Interval: m.Interval, Settle: m.Settle, Rollback: m.Rollback}
-	if m.WebhookEnv != "" {
-		config.Webhook = os.Getenv(m.WebhookEnv)
-		if u, err := url.Parse(config.Webhook); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return nil, fmt.Errorf("serve: monitor.webhook_env: %s holds no URL with http or https", m.WebhookEnv)
-		}
-	}
-	watch := monitor.NewWatch(monitor.OpenCanaries(filepath.Join(cfg.Data, canariesDir)), p, config, log)
-	ctx, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	running.Go(func() { watch.Run(ctx) })
-	return func() {
-		cancel()
-		running.Wait()
-	}, nil
 }

@@ -72,7 +72,12 @@ func (a *app) serve(ctx context.Context, cfg *pipeline.Config) error {
 	if err != nil {
 		return err
 	}
-	p, err := pipeline.Open(ctx, cfg, watched.pipelineOptions(log)...)
+	quality, err := openMonitor(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer quality.close()
+	p, err := pipeline.Open(ctx, cfg, watched.pipelineOptions(log, quality.observers())...)
 	if errors.Is(err, retriever.ErrLocked) {
 		return fmt.Errorf("serve: %w; wait until the command that works on it has finished", err)
 	}
@@ -83,7 +88,7 @@ func (a *app) serve(ctx context.Context, cfg *pipeline.Config) error {
 	if err := p.Ready(ctx); err != nil {
 		return err
 	}
-	watched.watch(p)
+	watched.watch(p, quality)
 	access, closeLog, err := serverAccess(ctx, cfg, p)
 	if err != nil {
 		return err
@@ -112,10 +117,6 @@ func (a *app) serve(ctx context.Context, cfg *pipeline.Config) error {
 		<-reloading
 	}()
 	log.Info("serving", "url", at.url, "data", cfg.Data, "model", p.Model().Name, "precision", p.Model().Precision)
-	stopWatch, err := watchCanaries(ctx, cfg, p, log)
-	if err != nil {
-		return err
-	}
-	defer stopWatch()
+	defer quality.start(ctx, p, log)()
 	return at.serve(ctx, server)
 }

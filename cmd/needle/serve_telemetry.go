@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/needle-search/needle/api"
+	"github.com/needle-search/needle/monitor"
 	"github.com/needle-search/needle/pipeline"
 	"github.com/needle-search/needle/telemetry"
 )
@@ -20,18 +21,21 @@ const closeTraces = 5 * time.Second
 type serverTelemetry struct {
 	observer telemetry.Observer
 	metrics  http.Handler
-	watch    func(*pipeline.Pipeline)
+	watch    func(*pipeline.Pipeline, telemetry.Quality)
 	stop     func()
 }
 
 func openTelemetry(ctx context.Context, cfg pipeline.Telemetry, log *slog.Logger) (serverTelemetry, error) {
-	t := serverTelemetry{watch: func(*pipeline.Pipeline) {}, stop: func() {}}
+	t := serverTelemetry{watch: func(*pipeline.Pipeline, telemetry.Quality) {}, stop: func() {}}
 	var observers []telemetry.Observer
 	if cfg.Metrics {
 		metrics := telemetry.NewMetrics()
 		observers = append(observers, metrics)
 		t.metrics = metrics.Handler()
-		t.watch = func(p *pipeline.Pipeline) { metrics.Watch(p) }
+		t.watch = func(p *pipeline.Pipeline, quality telemetry.Quality) {
+			metrics.Watch(p)
+			metrics.WatchQuality(quality)
+		}
 	}
 	if cfg.OTLP != "" {
 		tracer, err := telemetry.NewTracer(ctx, telemetry.TracerOptions{Endpoint: cfg.OTLP, Version: version(), Sample: cfg.Sample})
@@ -60,12 +64,15 @@ func (t serverTelemetry) requests() api.Observer {
 	return t.observer
 }
 
-// pipelineOptions hands the observer over, where there is one: a nil one inside an
-// interface would be called.
-func (t serverTelemetry) pipelineOptions(log *slog.Logger) []pipeline.Option {
+// pipelineOptions hands the observers over, where there are any: a nil one inside
+// an interface would be called.
+func (t serverTelemetry) pipelineOptions(log *slog.Logger, others monitor.Observers) []pipeline.Option {
 	options := []pipeline.Option{pipeline.WithLogger(log)}
 	if t.observer != nil {
-		options = append(options, pipeline.WithObserver(t.observer))
+		others = append(others, t.observer)
+	}
+	if len(others) > 0 {
+		options = append(options, pipeline.WithObserver(others))
 	}
 	return options
 }
