@@ -17,12 +17,8 @@ import (
 
 func (a *app) indexCommand() *cobra.Command {
 	index := &cobra.Command{Use: "index", Short: "Add, remove and look after documents"}
-<<<<<<< HEAD
-	index.AddCommand(a.indexAddCommand(), a.indexSyncCommand(), a.indexRemoveCommand(), a.indexListCommand(), a.indexStatsCommand(), a.indexVerifyCommand(), a.indexDropCommand(),
+	index.AddCommand(a.indexAddCommand(), a.indexSyncCommand(), a.indexRemoveCommand(), a.indexListCommand(), a.indexStatsCommand(), a.indexVectorsCommand(), a.indexVerifyCommand(), a.indexDropCommand(),
 		a.indexCompactCommand(), a.indexBackupCommand(), a.indexRestoreCommand(), a.indexSwapCommand(), a.indexRebuildCommand(), a.indexFieldsCommand())
-=======
-	index.AddCommand(a.indexAddCommand(), a.indexSyncCommand(), a.indexRemoveCommand(), a.indexListCommand(), a.indexStatsCommand(), a.indexVectorsCommand(), a.indexVerifyCommand(), a.indexDropCommand())
->>>>>>> b130986 (needle index vectors, --vectors, stats and scores of the rankers; docs: ranking candidates)
 	return index
 }
 
@@ -253,13 +249,10 @@ func (a *app) indexStatsCommand() *cobra.Command {
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "index %s: %d documents, %d passages of %.1f terms on average, generation %d, %.1f MB, analyzer %s, k1 %g, b %g\n",
 				s.Name, s.Documents, s.Passages, s.AverageLength, s.Generation, float64(s.Bytes)/1e6, s.Analyzer, s.K1, s.B)
-<<<<<<< HEAD
 			for _, what := range s.Outdated {
 				fmt.Fprintf(cmd.OutOrStdout(), "outdated: %s; run: needle index rebuild\n", what)
 			}
-=======
 			printVectors(cmd.OutOrStdout(), service, s)
->>>>>>> b130986 (needle index vectors, --vectors, stats and scores of the rankers; docs: ranking candidates)
 			printSources(cmd.OutOrStdout(), sources)
 			return nil
 		}),
