@@ -84,12 +84,11 @@ func compare(ctx context.Context, o options, dir, mode string, n int) (results [
 			return nil, err
 		}
 	}
-	// The first round warms caches and compilers up and judges quality.
-	for round := range o.rounds + 1 {
+	for round := range o.rounds + warmUp {
 		for turn := range jobs {
 			// Who goes first changes, so that nobody always follows the same.
 			i := (turn + round) % len(jobs)
-			if err := ask(peers[i], questions, results[i], round == 0); err != nil {
+			if err := ask(peers[i], questions, results[i], round < warmUp, round == 0); err != nil {
 				return nil, fmt.Errorf("%s: %w", jobs[i].System, err)
 			}
 		}
@@ -104,8 +103,12 @@ func compare(ctx context.Context, o options, dir, mode string, n int) (results [
 	return results, nil
 }
 
+// warmUp is how many rounds are not counted: Java compiles what it runs while it
+// runs it. The first of them judges quality.
+const warmUp = 4
+
 // ask asks one system all questions, once.
-func ask(p *peer, questions []question, r *measured, judge bool) error {
+func ask(p *peer, questions []question, r *measured, warming, judge bool) error {
 	times := make([]time.Duration, len(questions))
 	before := p.cpu()
 	for i, q := range questions {
@@ -130,7 +133,7 @@ func ask(p *peer, questions []question, r *measured, judge bool) error {
 			r.Recall += share
 		}
 	}
-	if judge {
+	if warming {
 		return nil
 	}
 	slices.Sort(times)

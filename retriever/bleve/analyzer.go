@@ -92,12 +92,14 @@ func Terms(analyzer, text string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bleve: %w", err)
 	}
-	a, err := newAnalyser(name)
+	a, err := newAnalyzer(name)
 	if err != nil {
 		return nil, fmt.Errorf("bleve: %w", err)
 	}
 	var terms []string
-	a.each(text, func(term string) { terms = append(terms, term) })
+	for _, token := range a.Analyze([]byte(text)) {
+		terms = append(terms, string(token.Term))
+	}
 	return terms, nil
 }
 
