@@ -95,7 +95,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 		Answers:    []Answer{},
 		Complete:   true,
 		Calibrated: calibrated,
-		Warnings:   append([]string{}, ranked.warnings...),
+		Warnings:   append(append([]string{}, m.notes...), ranked.warnings...),
 		Model:      m.ref,
 		Index:      cmp.Or(request.Index, p.config.Index),
 		Generation: found.Generation,

@@ -47,9 +47,12 @@ type RetrieverSection struct {
 // ReaderSection chooses the bundle and says how it reads.
 type ReaderSection struct {
 	// Bundle is "builtin" or a directory.
-	Bundle    string `yaml:"bundle"`
-	Device    string `yaml:"device"`
-	Precision string `yaml:"precision"`
+	Bundle string `yaml:"bundle"`
+	Device string `yaml:"device"`
+	// DeviceFallback lets the model run on the CPU where the device is not
+	// available; every result then says so.
+	DeviceFallback bool   `yaml:"device_fallback"`
+	Precision      string `yaml:"precision"`
 	// Workers is how many windows are read at once; 0 means one a core.
 	Workers int `yaml:"workers"`
 	// TopK is how many answers a result holds.

@@ -85,6 +85,8 @@ type loadedModel struct {
 	// heads are those that reading does not need.
 	heads openHeads
 	since time.Time
+	// notes are warnings that every result carries.
+	notes []string
 }
 
 // An Option changes how [Open] opens.
@@ -202,6 +204,7 @@ func openModel(ctx context.Context, config *Config, from selection, beside *load
 		m.model, err = config.registry.OpenModel(groupCtx, bundle, ModelOptions{
 			Precision: from.precision,
 			Device:    config.Reader.Device,
+			Fallback:  config.Reader.DeviceFallback,
 			Library:   config.Runtime.Library,
 			Logger:    opts.logger,
 		})
@@ -243,13 +246,16 @@ func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer model
 	if beside != nil {
 		m.service, err = beside.service.Share(m.model)
 	} else {
-		m.service, err = infer.New(m.model, observeGate(inferConfig(config), opts.observer))
+		m.service, err = infer.New(m.model, observeGate(inferConfig(config, info.Device), opts.observer))
 	}
 	if err != nil {
 		return err
 	}
 	if m.reader, err = reader.New(tokenizer, m.service, span, config.Reader.Config); err != nil {
 		return err
+	}
+	if info.Device != config.Reader.Device {
+		m.notes = append(m.notes, fmt.Sprintf("the device %s is not available, so the model runs on %s, which is slower", config.Reader.Device, info.Device))
 	}
 	m.ref = ModelRef{Name: info.Name, Hash: info.Hash, Precision: info.Precision}
 	m.profile, m.calibrated = config.registry.profileFor(m.bundle.Hash, config.Retriever.Type, RankerNone, "")
@@ -260,9 +266,9 @@ func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer model
 // window is a call of its own, because padding costs more than it saves.
 const gpuBatchTokens = 16384
 
-func inferConfig(config *Config) infer.Config {
+func inferConfig(config *Config, device string) infer.Config {
 	c := infer.Config{Workers: config.Reader.Workers, Queue: config.Limits.Queue, MaxWait: config.Limits.MaxWait}
-	if config.Reader.Device != "cpu" {
+	if device != "cpu" {
 		c.BatchTokens = gpuBatchTokens
 		c.Workers = max(c.Workers, 1)
 	}

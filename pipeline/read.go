@@ -87,7 +87,7 @@ func (p *Pipeline) Read(ctx context.Context, request ReadRequest) (result *Resul
 	result = &Result{
 		Question:  request.Question,
 		Answers:   []Answer{},
-		Warnings:  []string{"the documents came with the question, which no score profile is fitted for: probabilities are rough"},
+		Warnings:  append(append([]string{}, m.notes...), "the documents came with the question, which no score profile is fitted for: probabilities are rough"),
 		Model:     m.ref,
 		TimingsMS: map[string]float64{"split": milliseconds(time.Since(begin))},
 	}

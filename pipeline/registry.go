@@ -29,6 +29,9 @@ type ModelOptions struct {
 	Precision string
 	// Device is cpu or cuda:N.
 	Device string
+	// Fallback lets the model run on the CPU where the device is not
+	// available; its info then names the CPU.
+	Fallback bool
 	// Library is the path of the ONNX Runtime library; empty means to look in
 	// the usual places.
 	Library string

@@ -105,7 +105,7 @@ func (p *Pipeline) Rerank(ctx context.Context, request RerankRequest) (result *R
 	if err != nil {
 		return nil, err
 	}
-	result = &RerankResult{Warnings: []string{}, Model: m.ref.Name, ModelHash: m.ref.Hash, Truncated: chosen.left > 0}
+	result = &RerankResult{Warnings: append([]string{}, m.notes...), Model: m.ref.Name, ModelHash: m.ref.Hash, Truncated: chosen.left > 0}
 	if chosen.left > 0 {
 		result.Warnings = append(result.Warnings, unread(chosen.left, chosen.left+len(chosen.passages), "the beginnings of the documents were; send fewer documents or shorter ones"))
 	}

@@ -100,7 +100,7 @@ func (s *vectorStage) embedding(ctx context.Context) (*ranker.Embedder, error) {
 		return nil, err
 	}
 	model, err := p.config.registry.OpenModel(ctx, s.bundle, ModelOptions{
-		Precision: "auto", Device: p.config.Reader.Device, Library: p.config.Runtime.Library, Logger: p.logger,
+		Precision: "auto", Device: p.config.Reader.Device, Fallback: p.config.Reader.DeviceFallback, Library: p.config.Runtime.Library, Logger: p.logger,
 	})
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (s *vectorStage) embedding(ctx context.Context) (*ranker.Embedder, error) {
 	}
 	if service == nil {
 		// Without a reader, or when it is just being replaced.
-		service, err = infer.New(model, inferConfig(p.config))
+		service, err = infer.New(model, inferConfig(p.config, model.Info().Device))
 	}
 	if err != nil {
 		return nil, errors.Join(err, model.Close())

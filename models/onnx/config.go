@@ -36,6 +36,9 @@ type Config struct {
 	// BatchTokens is how many tokens, padding included, one native call may
 	// have. 0 chooses by device: single encodings on a CPU, 16384 on a GPU.
 	BatchTokens int
+	// VerdictDir is where it is kept which precision was the fastest on this
+	// machine. Empty means that automatic precision does not measure.
+	VerdictDir string
 	// VocabularySize, when set, is that of the tokenizer: Open makes sure that
 	// the graph knows its greatest id.
 	VocabularySize int

@@ -16,3 +16,7 @@ type LocateOptions = ortlib.Options
 // Needle's cache. Errors wrap [models.ErrRuntimeMissing] and say what to run or
 // set. Its Path goes into [Config.LibraryPath].
 func Locate(opts LocateOptions) (Library, error) { return ortlib.Locate(opts) }
+
+// CacheDir returns the folder for everything that Needle keeps or fetches: that
+// of NEEDLE_CACHE, else the user's.
+func CacheDir() (string, error) { return ortlib.CacheDir() }

@@ -68,7 +68,7 @@ func open(ctx context.Context, config Config, bundle *models.Bundle) (*model, er
 	if err != nil {
 		return nil, err
 	}
-	precision, reason, err := config.choose(bundle)
+	precision, reason, err := config.chooseMeasured(ctx, library, bundle)
 	if err != nil {
 		return nil, err
 	}

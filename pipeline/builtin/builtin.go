@@ -8,6 +8,7 @@ package builtin
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	embedded "github.com/needle-search/needle/models/builtin"
@@ -72,9 +73,20 @@ func openModel(ctx context.Context, bundle *models.Bundle, o pipeline.ModelOptio
 	if err != nil {
 		return nil, err
 	}
-	return onnx.Open(ctx, onnx.Config{
-		LibraryPath: library.Path, Precision: o.Precision, Device: o.Device, Logger: o.Logger,
-	}, bundle)
+	config := onnx.Config{LibraryPath: library.Path, Precision: o.Precision, Device: o.Device, Logger: o.Logger}
+	// Without a place to keep what was measured, the usual order decides.
+	if cache, err := onnx.CacheDir(); err == nil {
+		config.VerdictDir = filepath.Join(cache, "precision")
+	}
+	model, err := onnx.Open(ctx, config, bundle)
+	if o.Fallback && errors.Is(err, onnx.ErrDevice) {
+		if o.Logger != nil {
+			o.Logger.WarnContext(ctx, "the device is not available, so the model runs on the CPU", "device", o.Device, "error", err)
+		}
+		config.Device = onnx.DeviceCPU
+		return onnx.Open(ctx, config, bundle)
+	}
+	return model, err
 }
 
 // head adapts the constructors of heads, which want the width only.

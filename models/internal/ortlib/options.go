@@ -142,3 +142,7 @@ func (s *setup) progress(step string, done, total int64) {
 		s.opts.Progress(step, done, total)
 	}
 }
+
+// CacheDir returns the folder for everything that Needle keeps or fetches: that
+// of NEEDLE_CACHE, else the user's.
+func CacheDir() (string, error) { return cacheDir("", os.Getenv) }
