@@ -191,7 +191,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown field in the filter", []string{"ask", "who?", "--data", data, "--filter", `{"field": "team", "equals": "x"}`}, retriever.ErrInvalidFilter, "team"},
 		{"path that is not there", []string{"index", "add", filepath.Join(files, "absent"), "--data", data}, nil, "not taken"},
 		{"drop without --yes", []string{"index", "drop", "default", "--data", data}, nil, "--yes"},
-		{"unknown eval stage", []string{"eval", "--path", write(t, t.TempDir(), "s.json", `{"data": []}`), "--stage", "magic"}, nil, "retriever, reader, end-to-end"},
+		{"unknown eval stage", []string{"eval", "--path", write(t, t.TempDir(), "s.json", `{"data": []}`), "--stage", "magic"}, nil, "end-to-end, retriever, ranker, reader"},
 		{"no server there", []string{"ask", "who?", "--server", "http://127.0.0.1:1"}, nil, "127.0.0.1:1"},
 	}
 	for _, tt := range tests {
@@ -222,6 +222,7 @@ func TestBadFilesAmongGood(t *testing.T) {
 	write(t, files, "good.txt", "A good file.")
 	write(t, files, "picture.png", "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00")
 	write(t, files, "latin.txt", "Stra\xdfe und noch mehr Text")
+	write(t, files, "broken.pdf", "%PDF-1.7\nnothing else")
 	write(t, files, "records.jsonl", `{"id": "one", "text": "First."}
 {"id": "two", "text": "Second.
 {"text": "No id."}
@@ -238,13 +239,13 @@ func TestBadFilesAmongGood(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "not taken") {
 		t.Errorf("got error %v, want one that counts what was not taken", err)
 	}
-	for _, want := range []string{"picture.png", "latin.txt", "records.jsonl:2", "records.jsonl:3", "records.jsonl:4", "dangling.txt", "pipe.txt", "3 added"} {
+	for _, want := range []string{"picture.png", "broken.pdf", "records.jsonl:2", "records.jsonl:3", "records.jsonl:4", "dangling.txt", "pipe.txt", "4 added"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the report does not say %q:\n%s", want, out)
 		}
 	}
 	list := mustNeedle(t, "index", "list", "--documents", "--data", data)
-	for _, want := range []string{"good.txt", "one ", "five "} {
+	for _, want := range []string{"good.txt", "latin.txt", "one ", "five "} {
 		if !strings.Contains(list, want) {
 			t.Errorf("%q is not in the index:\n%s", want, list)
 		}

@@ -106,7 +106,7 @@ func TestIndexSyncKeepsAndTells(t *testing.T) {
 	if first.Failing || first.LagSeconds == nil || first.Documents != 2 || first.Added != 2 || first.LastChange.IsZero() {
 		t.Errorf("after the first sync: %+v", first)
 	}
-	if err := os.WriteFile(path, []byte("\xff broken \xfe"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("%PDF-1.7\nbroken"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	out, err := needle(t, args...)
