@@ -25,7 +25,7 @@ WORKERS = 2
 
 def tika(url, files):
     def one(path):
-        request = urllib.request.Request(url + "/tika", data=path.read_bytes(), method="PUT", headers={"Accept": "text/plain"})
+        request = urllib.request.Request(url + "/tika", data=path.read_bytes(), method="PUT", headers={"Accept": "text/plain", "Content-Type": "application/octet-stream"})
         try:
             with urllib.request.urlopen(request, timeout=120) as response:
                 return str(path), response.read().decode("utf-8", "replace")
@@ -35,7 +35,11 @@ def tika(url, files):
     started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         texts = dict(pool.map(one, files))
-    return time.monotonic() - started, texts
+    seconds = time.monotonic() - started
+    failed = sum(not text for text in texts.values())
+    if failed > len(files) // 20:
+        sys.exit(f"Tika gave no text for {failed} of {len(files)} files: no comparison")
+    return seconds, texts
 
 
 def needle(binary, folder):
