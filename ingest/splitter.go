@@ -105,6 +105,7 @@ func (s *Splitter) Split(doc Extracted) []retriever.Passage {
 			Start:      first.start,
 			End:        last.end,
 			Page:       pageAt(doc.Pages, first.start),
+			PageBreaks: retriever.PageBreaks(doc.Pages, first.start, last.end),
 			Headings:   sections.headings(first.start, last.end),
 			Text:       doc.Text[first.from:last.to],
 		}

@@ -384,3 +384,17 @@ func FuzzSplit(f *testing.F) {
 		checkPassages(t, text, s.Split(extracted(text)))
 	})
 }
+
+func TestSplitNamesThePageOfEveryPlace(t *testing.T) {
+	text := "One ends here.\n\nTwo is short.\n\nThree goes on for some more words."
+	doc := ingest.Extracted{ID: "d", Text: text, Pages: []int{0, 16, 31}}
+	passages := newSplitter(t, 200, 0, nil).Split(doc)
+	if len(passages) != 1 {
+		t.Fatalf("got %d passages, want one over all pages", len(passages))
+	}
+	for word, want := range map[string]int{"One": 1, "Two": 2, "Three": 3, "words": 3} {
+		if got := passages[0].PageAt(strings.Index(text, word)); got != want {
+			t.Errorf("%q is on page %d, want %d", word, got, want)
+		}
+	}
+}

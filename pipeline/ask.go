@@ -265,7 +265,7 @@ func wordBorder(text []rune, at, limit, step int) int {
 }
 
 func source(h retriever.Hit, start, end int) SourceRef {
-	ref := SourceRef{URI: h.Source.URI, MediaType: h.Source.MediaType, Page: h.Page, Headings: h.Headings}
+	ref := SourceRef{URI: h.Source.URI, MediaType: h.Source.MediaType, Page: h.PageAt(start), Headings: h.Headings}
 	if h.Source.Verbatim {
 		start, end = start+h.Source.TextOffset, end+h.Source.TextOffset
 		ref.Start, ref.End = &start, &end

@@ -67,6 +67,9 @@ type Passage struct {
 	// Start and End delimit the passage in Document.Text, in code points; End
 	// is exclusive.
 	Start, End int
+	// PageBreaks are the code points inside the passage, Start and End left out,
+	// at which a next page starts; see [Passage.PageAt].
+	PageBreaks []int
 	// Page is the 1-based page on which the passage starts, 0 where the format
 	// has no pages.
 	Page int

@@ -150,3 +150,21 @@ func TestSliceRunes(t *testing.T) {
 		}()
 	}
 }
+
+func TestPageAt(t *testing.T) {
+	pages := []int{0, 10, 20, 20, 30} // page 3 is empty
+	p := retriever.Passage{Start: 5, End: 30, Page: 1, PageBreaks: retriever.PageBreaks(pages, 5, 30)}
+	for at, want := range map[int]int{5: 1, 9: 1, 10: 2, 19: 2, 20: 4, 29: 4} {
+		if got := p.PageAt(at); got != want {
+			t.Errorf("PageAt(%d) = %d, want %d", at, got, want)
+		}
+	}
+	if got := (retriever.Passage{Start: 5, End: 30}).PageAt(20); got != 0 {
+		t.Errorf("without pages PageAt gave %d", got)
+	}
+	for _, c := range []struct{ start, end, want int }{{0, 10, 0}, {10, 20, 0}, {10, 21, 2}, {0, 40, 4}, {35, 40, 0}} {
+		if got := len(retriever.PageBreaks(pages, c.start, c.end)); got != c.want {
+			t.Errorf("PageBreaks(%d, %d) has %d, want %d", c.start, c.end, got, c.want)
+		}
+	}
+}

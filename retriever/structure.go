@@ -3,6 +3,8 @@ package retriever
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sort"
 )
 
 // A Section is a stretch of a document's text under a heading; it ends where
@@ -43,4 +45,23 @@ func (d *Document) validStructure() error {
 		return errors.New("pages[0] must be 0, where the first page starts")
 	}
 	return nil
+}
+
+// PageBreaks returns the starts of pages inside (start, end), for a passage.
+func PageBreaks(pages []int, start, end int) []int {
+	from := sort.SearchInts(pages, start+1)
+	to := sort.SearchInts(pages, end)
+	if from >= to {
+		return nil
+	}
+	return slices.Clone(pages[from:to])
+}
+
+// PageAt returns the 1-based page of a code point of the passage, 0 where the
+// format has no pages.
+func (p Passage) PageAt(at int) int {
+	if p.Page == 0 {
+		return 0
+	}
+	return p.Page + sort.SearchInts(p.PageBreaks, at+1)
 }

@@ -53,6 +53,8 @@ type document struct {
 	Groups   []string                         `json:"groups,omitempty"`
 	Language string                           `json:"language,omitempty"`
 	Hash     string                           `json:"hash,omitempty"`
+	Sections []retriever.Section              `json:"sections,omitempty"`
+	Pages    []int                            `json:"pages,omitempty"`
 	Passages []passage                        `json:"passages"`
 }
 
@@ -67,7 +69,7 @@ func fromEntry(e *retriever.Entry) *document {
 	d := &document{
 		ID: e.Document.ID, Title: e.Document.Title, Text: e.Document.Text, Metadata: retriever.EncodeMetadata(e.Document.Metadata),
 		Source: e.Document.Source, Groups: e.Document.Groups, Language: e.Document.Language, Hash: e.ContentHash,
-		Passages: make([]passage, len(e.Passages)),
+		Sections: e.Document.Sections, Pages: e.Document.Pages, Passages: make([]passage, len(e.Passages)),
 	}
 	for i, p := range e.Passages {
 		d.Passages[i] = passage{Start: p.Start, End: p.End, Page: p.Page, Headings: p.Headings}
@@ -81,7 +83,7 @@ func (d *document) entry() (retriever.Entry, error) {
 	e := retriever.Entry{
 		Document: retriever.Document{
 			ID: d.ID, Title: d.Title, Text: d.Text, Metadata: retriever.DecodeMetadata(d.Metadata), Source: d.Source,
-			Groups: d.Groups, Language: d.Language,
+			Groups: d.Groups, Language: d.Language, Sections: d.Sections, Pages: d.Pages,
 		},
 		ContentHash: d.Hash,
 		Passages:    make([]retriever.Passage, 0, len(d.Passages)),
@@ -93,7 +95,7 @@ func (d *document) entry() (retriever.Entry, error) {
 			return e, fmt.Errorf("%w: document %q: passage %d does not lie in the text", retriever.ErrCorrupt, d.ID, i)
 		}
 		e.Passages = append(e.Passages, retriever.Passage{
-			DocumentID: d.ID, Ordinal: i, Start: p.Start, End: p.End, Page: p.Page, Headings: p.Headings, Text: text,
+			DocumentID: d.ID, Ordinal: i, Start: p.Start, End: p.End, Page: p.Page, PageBreaks: retriever.PageBreaks(d.Pages, p.Start, p.End), Headings: p.Headings, Text: text,
 		})
 	}
 	if err := e.Validate(); err != nil {

@@ -52,7 +52,7 @@ func prepare(entry *retriever.Entry, analyzer *analyser) (*prepared, error) {
 		document: documentRecord{
 			Title: d.Title, Source: d.Source, Groups: d.Groups, Language: d.Language, Hash: entry.ContentHash,
 			Passages: len(entry.Passages), Runes: utf8.RuneCountInString(d.Text), Bytes: len(d.Text),
-			Lead: d.Text[:offsets[0]], Metadata: retriever.EncodeMetadata(d.Metadata),
+			Lead: d.Text[:offsets[0]], Sections: d.Sections, Pages: d.Pages, Metadata: retriever.EncodeMetadata(d.Metadata),
 		},
 		types: types,
 		size:  len(d.Text),

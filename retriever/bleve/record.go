@@ -55,7 +55,9 @@ type documentRecord struct {
 	// Terms is the number of indexed terms of all passages.
 	Terms uint64 `json:"terms"`
 	// Lead is the text before the first passage.
-	Lead string `json:"lead,omitempty"`
+	Lead     string              `json:"lead,omitempty"`
+	Sections []retriever.Section `json:"sections,omitempty"`
+	Pages    []int               `json:"pages,omitempty"`
 }
 
 func (r *documentRecord) info(id string) retriever.DocumentInfo {
@@ -68,6 +70,7 @@ func (r *documentRecord) info(id string) retriever.DocumentInfo {
 func (r *documentRecord) document(id, text string) retriever.Document {
 	return retriever.Document{
 		ID: id, Title: r.Title, Text: text, Metadata: r.metadata(), Source: r.Source, Groups: r.Groups, Language: r.Language,
+		Sections: r.Sections, Pages: r.Pages,
 	}
 }
 

@@ -188,7 +188,8 @@ func entryOf(ctx context.Context, segment *scorch.SegmentSnapshot, id string, r 
 			return retriever.Entry{}, err
 		}
 		e.Passages = append(e.Passages, retriever.Passage{
-			DocumentID: id, Ordinal: ordinal, Start: p.Start, End: p.End, Page: p.Page, Headings: p.Headings, Text: p.text(),
+			DocumentID: id, Ordinal: ordinal, Start: p.Start, End: p.End, Page: p.Page,
+			PageBreaks: retriever.PageBreaks(r.Pages, p.Start, p.End), Headings: p.Headings, Text: p.text(),
 		})
 	}
 	return e, nil

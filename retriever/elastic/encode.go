@@ -32,6 +32,7 @@ type passageRecord struct {
 	Start    int                              `json:"start"`
 	End      int                              `json:"end"`
 	Page     int                              `json:"page,omitempty"`
+	Breaks   []int                            `json:"breaks,omitempty"`
 	Headings []string                         `json:"headings,omitempty"`
 	Source   retriever.Source                 `json:"source,omitzero"`
 	Metadata map[string]retriever.StoredValue `json:"metadata,omitempty"`
@@ -51,7 +52,9 @@ type documentRecord struct {
 	// Runes is the length of the text.
 	Runes int `json:"runes"`
 	// Gaps are the stretches of the text that are in no passage, in order.
-	Gaps []string `json:"gaps,omitempty"`
+	Gaps     []string            `json:"gaps,omitempty"`
+	Sections []retriever.Section `json:"sections,omitempty"`
+	Pages    []int               `json:"pages,omitempty"`
 }
 
 func (r *documentRecord) info(id string) retriever.DocumentInfo {
@@ -117,7 +120,7 @@ func prepare(entry *retriever.Entry, now time.Time) (*prepared, error) {
 		p.passages = append(p.passages, source{
 			Document: d.ID, Kind: kindPassage, Ordinal: &i, Content: content, Groups: groups, Metadata: terms,
 			Record: &passageRecord{
-				Start: passage.Start, End: passage.End, Page: passage.Page, Headings: passage.Headings,
+				Start: passage.Start, End: passage.End, Page: passage.Page, Breaks: passage.PageBreaks, Headings: passage.Headings,
 				Source: d.Source, Metadata: stored,
 			},
 		})
@@ -125,6 +128,7 @@ func prepare(entry *retriever.Entry, now time.Time) (*prepared, error) {
 	p.document = documentRecord{
 		Title: d.Title, Metadata: stored, Source: d.Source, Groups: d.Groups, Language: d.Language, Hash: entry.ContentHash,
 		IndexedAt: now.UTC(), Passages: len(entry.Passages), Runes: utf8.RuneCountInString(d.Text), Gaps: gaps(entry),
+		Sections: d.Sections, Pages: d.Pages,
 	}
 	p.record = source{Document: d.ID, Kind: kindDocument, Record: &p.document}
 	// What JSON cannot write must be refused here, not in a request that other

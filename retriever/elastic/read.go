@@ -80,7 +80,7 @@ func (x *Index) Document(ctx context.Context, id string) (retriever.Document, er
 		}
 		d = retriever.Document{
 			ID: id, Title: record.Title, Metadata: retriever.DecodeMetadata(record.Metadata), Source: record.Source,
-			Groups: record.Groups, Language: record.Language,
+			Groups: record.Groups, Language: record.Language, Sections: record.Sections, Pages: record.Pages,
 		}
 		if d.Text, err = text.finish(record.Runes); err != nil {
 			return fmt.Errorf("document %q: %w", id, err)

@@ -253,7 +253,7 @@ func (f *found) passage() (retriever.Hit, error) {
 	hit := retriever.Hit{
 		Passage: retriever.Passage{
 			DocumentID: f.Source.Document, Ordinal: f.Source.Ordinal, Start: record.Start, End: record.End,
-			Page: record.Page, Headings: record.Headings, Text: f.Source.Content[len(f.Source.Content)-1],
+			Page: record.Page, PageBreaks: record.Breaks, Headings: record.Headings, Text: f.Source.Content[len(f.Source.Content)-1],
 		},
 		Source: record.Source, Metadata: retriever.DecodeMetadata(record.Metadata), Scores: retriever.Scores{BM25: f.Score},
 	}
