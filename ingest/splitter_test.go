@@ -387,7 +387,7 @@ func FuzzSplit(f *testing.F) {
 
 func TestSplitNamesThePageOfEveryPlace(t *testing.T) {
 	text := "One ends here.\n\nTwo is short.\n\nThree goes on for some more words."
-	doc := ingest.Extracted{ID: "d", Text: text, Pages: []int{0, 16, 31}}
+	doc := ingest.Extracted{Document: retriever.Document{ID: "d", Text: text, Pages: []int{0, 16, 31}}}
 	passages := newSplitter(t, 200, 0, nil).Split(doc)
 	if len(passages) != 1 {
 		t.Fatalf("got %d passages, want one over all pages", len(passages))

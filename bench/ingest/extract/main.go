@@ -103,7 +103,7 @@ func run(ctx context.Context, configPath, out string, workers int, paths []strin
 		bytes[kind] += found.File.Size
 	}
 	for _, kind := range order {
-		before := *t
+		countBefore, runesBefore := t.count, t.runes
 		started := time.Now()
 		report, err := ingester.AddPaths(ctx, t, byType[kind], ingest.Events{Fault: func(f ingest.Fault) { fmt.Fprintln(os.Stderr, f) }})
 		if err != nil {
@@ -111,7 +111,7 @@ func run(ctx context.Context, configPath, out string, workers int, paths []strin
 		}
 		seconds := time.Since(started).Seconds()
 		line, err := json.Marshal(map[string]any{
-			"type": kind, "files": len(byType[kind]), "bytes": bytes[kind], "documents": t.count - before.count, "text_bytes": t.runes - before.runes,
+			"type": kind, "files": len(byType[kind]), "bytes": bytes[kind], "documents": t.count - countBefore, "text_bytes": t.runes - runesBefore,
 			"failed": report.Failed, "skipped": report.Skipped, "seconds": seconds,
 			"files_per_second": float64(len(byType[kind])) / seconds, "mb_per_second": float64(bytes[kind]) / 1e6 / seconds,
 		})
