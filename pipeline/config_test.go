@@ -121,9 +121,9 @@ func TestReloadable(t *testing.T) {
 	now := parse("")
 	for _, test := range []struct{ text, live, restart string }{
 		{"", "", ""},
-		{"log: {level: debug}\nlimits: {timeout: 5s, budget: 1s, cache_bytes: 1MiB}", "limits.timeout limits.budget limits.cache_bytes log.level", ""},
+		{"log: {level: debug}\nlimits: {timeout: 5s, budget: 1s, cache_bytes: 1MiB}", "limits.budget limits.cache_bytes limits.timeout log.level", ""},
 		{"limits: {cache_bytes: 0}", "", "limits.cache_bytes"},
-		{"retriever: {k1: 2}\nreader: {stride: 100, device: 'cuda:0'}\nlimits: {queue: 9}", "", "retriever reader.device reader.stride limits.queue"},
+		{"retriever: {k1: 2}\nreader: {stride: 100, device: 'cuda:0'}\nlimits: {queue: 9}", "", "limits.queue reader.device reader.stride retriever.k1"},
 		{"server: {addr: '127.0.0.1:1'}\ndata: elsewhere", "", "data server.addr"},
 	} {
 		live, restart := now.Reloadable(parse(test.text))

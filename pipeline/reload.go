@@ -1,8 +1,12 @@
 package pipeline
 
 import (
+	"fmt"
+	"maps"
 	"reflect"
-	"strings"
+	"slices"
+
+	"github.com/goccy/go-yaml"
 )
 
 // limits returns the limits in force.
@@ -26,7 +30,7 @@ func (p *Pipeline) SetLimits(limits Limits) {
 // Reloadable splits the keys in which another configuration differs into those
 // that a running server can take over and those that need a restart.
 func (c *Config) Reloadable(other *Config) (live, restart []string) {
-	for _, key := range changedKeys(reflect.ValueOf(*c), reflect.ValueOf(*other), "") {
+	for _, key := range changedKeys(c, other) {
 		switch key {
 		case "log.level", "limits.timeout", "limits.budget", "limits.max_question_tokens", "limits.max_document_bytes":
 			live = append(live, key)
@@ -43,36 +47,30 @@ func (c *Config) Reloadable(other *Config) (live, restart []string) {
 	return live, restart
 }
 
-// changedKeys lists the keys of configuration values that differ.
-func changedKeys(a, b reflect.Value, path string) []string {
-	if a.Kind() != reflect.Struct {
-		if reflect.DeepEqual(a.Interface(), b.Interface()) {
-			return nil
-		}
-		return []string{path}
-	}
-	var keys []string
-	for i := range a.NumField() {
-		field := a.Type().Field(i)
-		if !field.IsExported() {
-			continue
-		}
-		name, flags, _ := strings.Cut(field.Tag.Get("yaml"), ",")
-		inner := path
-		if name == "-" || flags == "inline" {
-			// Options of a type stand beside the section's own keys.
-		} else if path == "" {
-			inner = name
-		} else {
-			inner = path + "." + name
-		}
-		if name == "-" {
-			if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
-				keys = append(keys, inner)
+// changedKeys lists the keys in which two configurations differ, in order.
+func changedKeys(a, b *Config) []string {
+	before, now := flatSettings(a), flatSettings(b)
+	all := maps.Clone(before)
+	maps.Copy(all, now)
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(key string) bool {
+		return reflect.DeepEqual(before[key], now[key])
+	})
+}
+
+// flatSettings returns all settings by dotted key.
+func flatSettings(c *Config) map[string]any {
+	flat := make(map[string]any)
+	var add func(prefix string, list yaml.MapSlice)
+	add = func(prefix string, list yaml.MapSlice) {
+		for _, item := range list {
+			key := prefix + fmt.Sprint(item.Key)
+			if inner, ok := item.Value.(yaml.MapSlice); ok {
+				add(key+".", inner)
+			} else {
+				flat[key] = item.Value
 			}
-			continue
 		}
-		keys = append(keys, changedKeys(a.Field(i), b.Field(i), inner)...)
 	}
-	return keys
+	add("", settings(reflect.ValueOf(c).Elem()))
+	return flat
 }

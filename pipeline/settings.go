@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,8 +42,17 @@ func settings(section reflect.Value) yaml.MapSlice {
 			list = append(list, yaml.MapItem{Key: name, Value: setting(value.Interface())})
 		}
 	}
-	if s, ok := section.Addr().Interface().(*RetrieverSection); ok && s.Options != nil {
-		list = append(list, settings(reflect.ValueOf(s.Options).Elem())...)
+	switch s := section.Addr().Interface().(type) {
+	case *RetrieverSection:
+		if s.Options != nil {
+			list = append(list, settings(reflect.ValueOf(s.Options).Elem())...)
+		}
+	case *IngestSection:
+		for _, name := range slices.Sorted(maps.Keys(s.Formats)) {
+			if its := settings(reflect.ValueOf(s.Formats[name]).Elem()); len(its) > 0 {
+				list = append(list, yaml.MapItem{Key: name, Value: its})
+			}
+		}
 	}
 	return list
 }
