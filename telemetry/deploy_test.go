@@ -27,6 +27,7 @@ func TestDashboardAndAlertsNameRealMetrics(t *testing.T) {
 	defer p.Close()
 	metrics := telemetry.NewMetrics()
 	metrics.Watch(p)
+	metrics.WatchQuality(noQuality{})
 	known := metrics.Names()
 	series := regexp.MustCompile(`\bneedle_[a-z_]+`)
 	suffix := regexp.MustCompile(`_(bucket|sum|count)$`)
@@ -67,3 +68,9 @@ func TestAlertsFire(t *testing.T) {
 		}
 	}
 }
+
+// noQuality is a monitor that has seen nothing yet.
+type noQuality struct{}
+
+func (noQuality) Canaries() []telemetry.CanaryState { return nil }
+func (noQuality) Drift() []telemetry.DriftState     { return nil }
