@@ -33,6 +33,9 @@ type Config struct {
 	Runtime   Runtime               `yaml:"runtime"`
 
 	registry *Registry
+	// fitted are the score profiles of the data directory; see LoadProfiles.
+	fitted []Profile
+	pinned bool
 }
 
 // RetrieverSection chooses and sets up the retriever.

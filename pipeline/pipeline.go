@@ -133,6 +133,11 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 		unranked.Ranker.Type = RankerNone
 		config = &unranked
 	}
+	if !config.pinned {
+		if err := config.readProfiles(); err != nil {
+			return nil, err
+		}
+	}
 	if err := makeData(config.Data); err != nil {
 		return nil, err
 	}
@@ -258,7 +263,7 @@ func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer model
 		m.notes = append(m.notes, fmt.Sprintf("the device %s is not available, so the model runs on %s, which is slower", config.Reader.Device, info.Device))
 	}
 	m.ref = ModelRef{Name: info.Name, Hash: info.Hash, Precision: info.Precision}
-	m.profile, m.calibrated = config.registry.profileFor(m.bundle.Hash, config.Retriever.Type, RankerNone, "")
+	m.profile, m.calibrated = config.profileFor(m.bundle.Hash, config.Retriever.Type, RankerNone, "")
 	return nil
 }
 

@@ -106,7 +106,7 @@ func (p *Pipeline) profileFor(m *loadedModel, used RankerType) (Profile, bool) {
 	if m != nil {
 		bundle = m.bundle.Hash
 	}
-	return p.config.registry.profileFor(bundle, p.config.Retriever.Type, used, p.EmbeddingHash())
+	return p.config.profileFor(bundle, p.config.Retriever.Type, used, p.EmbeddingHash())
 }
 
 // VectorShare is the part that the vectors have in the order of candidates, as

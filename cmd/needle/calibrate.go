@@ -21,6 +21,7 @@ func (a *app) calibrateCommand() *cobra.Command {
 		corpus []string
 		limit  int
 		out    string
+		use    bool
 	}
 	cmd := &cobra.Command{
 		Use:   "calibrate",
@@ -43,6 +44,20 @@ not be used to measure the result.`,
 				return err
 			}
 			data = append(data, '\n')
+			if o.use {
+				cfg, err := a.config()
+				if err != nil {
+					return err
+				}
+				file, err := cfg.SaveProfile(profile)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "the profile is in %s; a server that runs takes it with its next start\n", file)
+				if o.out == "" {
+					return nil
+				}
+			}
 			if o.out == "" {
 				_, err = cmd.OutOrStdout().Write(data)
 				return err
@@ -54,6 +69,7 @@ not be used to measure the result.`,
 	flags.StringArrayVar(&o.paths, "path", nil, "SQuAD file with questions (may be repeated)")
 	flags.StringArrayVar(&o.corpus, "corpus", nil, "SQuAD file, or directory of them, whose paragraphs are searched too (may be repeated)")
 	flags.IntVar(&o.limit, "limit", 1000, "number of questions")
+	flags.BoolVar(&o.use, "use", false, "keep the profile in the data directory, where it is used from then on")
 	flags.StringVar(&o.out, "out", "", "write the profile to this file instead of standard output")
 	return cmd
 }

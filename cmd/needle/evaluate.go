@@ -141,6 +141,10 @@ func (a *app) openCollection(ctx context.Context, c *collection, options ...pipe
 			return nil, nil, err
 		}
 	}
+	if err := cfg.LoadProfiles(); err != nil {
+		os.RemoveAll(dir)
+		return nil, nil, err
+	}
 	cfg.Data = dir
 	p, err := pipeline.Open(ctx, cfg, options...)
 	if err != nil {
