@@ -127,6 +127,7 @@ func TestCompare(t *testing.T) {
 func TestReport(t *testing.T) {
 	a, b := record(t, "", time.Now(), 0.5), record(t, "", time.Now(), 0.75)
 	first, second := outcomes(1, 0), outcomes(0, 1)
+	second[0].Question = "When was <b>number</b> one?"
 	c, err := monitor.Compare(a, first, b, second)
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +136,7 @@ func TestReport(t *testing.T) {
 	if err := monitor.WriteReport(&page, b, second, c); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Reliability", "&lt;b&gt;number&lt;/b&gt;", "Sure and wrong (1)", "needle eval rerun " + b.ID, "0.100 to 0.900"} {
+	for _, want := range []string{"Reliability", "&lt;b&gt;number&lt;/b&gt;", "Sure and wrong (1)", "needle eval rerun " + b.ID, "f1 by question type", "width:100%", "width:0%", "0.100 to 0.900"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the report lacks %q", want)
 		}

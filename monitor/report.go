@@ -26,7 +26,8 @@ func WriteReport(w io.Writer, record Record, outcomes []eval.Outcome, comparison
 		"fixed":  func(v float64) string { return fmt.Sprintf("%.3f", v) },
 		"signed": func(v float64) string { return fmt.Sprintf("%+.3f", v) },
 		"join":   strings.Join,
-		"share":  func(v float64) string { return fmt.Sprintf("%.0f %%", 100*v) },
+		// Of a style, so without a space before the sign.
+		"percent": func(v float64) int { return int(math.Round(100 * min(1, max(0, v)))) },
 	}).Parse(reportHTML)
 	if err != nil {
 		return fmt.Errorf("monitor: report: %w", err)
