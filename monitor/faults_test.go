@@ -184,10 +184,10 @@ func TestCanariesCatchFaults(t *testing.T) {
 				renamed.Hash = "renamed"
 				return &renamed, nil
 			})
-			// Everything is sure.
+			// Every answer is given, and none is believed.
 			r.AddProfile(pipeline.Profile{
 				Bundle: "renamed", Retriever: "bleve", Ranker: pipeline.DefaultConfig(r).Ranker.Type, BM25Weight: 1,
-				Answer: pipeline.Logistic{Intercept: 9}, NoAnswer: pipeline.Logistic{Intercept: -9}, NoAnswerThreshold: 0.5,
+				Answer: pipeline.Logistic{Intercept: -9}, NoAnswer: pipeline.Logistic{Intercept: -9}, NoAnswerThreshold: 0.5,
 			})
 		}, config: func(c *pipeline.Config) { c.Reader.Bundle = "renamed" }},
 		{name: "truncated index", data: "data", after: func(t *testing.T, p *pipeline.Pipeline) {

@@ -20,6 +20,8 @@ import (
 	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/models/builtin"
 	"github.com/needle-search/needle/models/heads/weights"
+	"github.com/needle-search/needle/pipeline"
+	everything "github.com/needle-search/needle/pipeline/builtin"
 )
 
 // part encodes a field of a protocol buffer message that holds bytes. Numbers
@@ -130,6 +132,33 @@ func hubDirectory(t *testing.T, config, graphName string, graph []byte) string {
 	return dir
 }
 
+// shareProfile makes a data directory answer with the profile of the embedded
+// bundle for the inspected bundle too: with another profile the same spans are
+// other answers.
+func shareProfile(t *testing.T, data, inspected string) {
+	t.Helper()
+	var bundle struct {
+		Hash string `json:"hash"`
+	}
+	if err := json.Unmarshal([]byte(inspected), &bundle); err != nil || bundle.Hash == "" {
+		t.Fatalf("%v: no hash in %s", err, inspected)
+	}
+	embedded, err := os.ReadFile("../../pipeline/builtin/profiles/builtin-bleve.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var profile pipeline.Profile
+	if err := json.Unmarshal(embedded, &profile); err != nil {
+		t.Fatal(err)
+	}
+	profile.Bundle = bundle.Hash
+	config := pipeline.DefaultConfig(everything.Registry())
+	config.Data = data
+	if _, err := config.SaveProfile(profile); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestFusedEqualsSplit: the same weights as a bundle of ours with a head beside
 // the graph, and as a Hugging Face directory with the head inside it.
 func TestFusedEqualsSplit(t *testing.T) {
@@ -138,6 +167,7 @@ func TestFusedEqualsSplit(t *testing.T) {
 	config := write(t, t.TempDir(), "fused.yaml", "reader:\n  bundle: "+fused+"\n")
 	data := t.TempDir()
 	mustNeedle(t, "index", "add", "../../examples/handbook", "--data", data)
+	shareProfile(t, data, mustNeedle(t, "models", "inspect", fused, "--json"))
 	questions := []string{
 		"How many days of paid annual leave does a full-time employee have?",
 		"Who chairs the works council?",
