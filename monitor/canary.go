@@ -282,7 +282,7 @@ func ask(ctx context.Context, asker Asker, set CanarySet, reason string) (Canary
 	var fault error
 	for _, canary := range set.Canaries {
 		result, err := asker.Ask(ctx, pipeline.Request{
-			Question: canary.Question, Index: set.Index, TopK: 1, IncludeRejected: true, Access: pipeline.FullAccess(),
+			Question: canary.Question, Index: set.Index, TopK: 1, IncludeRejected: true, Fresh: true, Access: pipeline.FullAccess(),
 		})
 		if ctx.Err() != nil {
 			return run, context.Cause(ctx)

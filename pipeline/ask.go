@@ -71,7 +71,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 	defer cancel()
 	want := retrieval{
 		index: request.Index, text: request.Question, topK: p.candidates(),
-		filter: request.Filter, access: request.Access, explain: request.Explain,
+		filter: request.Filter, access: request.Access, explain: request.Explain, fresh: request.Fresh,
 	}
 	known := p.lookupAnswer(m, want, request, begin)
 	if result := known.early(ctx, p, request.Index); result != nil {
@@ -119,7 +119,9 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 		options.Deadline = begin.Add(budget)
 		options.Round = 2 * m.service.Stats().Workers
 	}
-	options.Tokens = p.cachedTokens(m, found)
+	if !request.Fresh {
+		options.Tokens = p.cachedTokens(m, found)
+	}
 	p.cutForReading(&ranked)
 	if request.Progress != nil {
 		t := &teller{

@@ -16,7 +16,7 @@ type answerLookup struct {
 }
 
 func (p *Pipeline) lookupAnswer(m *loadedModel, want retrieval, request Request, begin time.Time) answerLookup {
-	if p.cache == nil {
+	if p.cache == nil || want.fresh {
 		return answerLookup{}
 	}
 	key, ok := p.answerKey(m, want, request)
@@ -82,7 +82,7 @@ func (p *Pipeline) retrieveCached(ctx context.Context, index retriever.Index, r 
 		Groups: r.access.Groups, AllGroups: r.access.AllGroups, Explain: r.explain,
 	}
 	key, ok := cacheKey{}, false
-	if p.cache != nil && exclusive(index) {
+	if p.cache != nil && !r.fresh && exclusive(index) {
 		key, ok = r.key()
 	}
 	if !ok {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
+	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/models/modelstest"
 	"github.com/needle-search/needle/pipeline"
 	"github.com/needle-search/needle/retriever"
@@ -316,4 +317,26 @@ func TestNothingStaleUnderConcurrentWrites(t *testing.T) {
 		t.Error(err)
 	}
 	t.Logf("%d answers, %d of them from the cache", asked.Load(), cached.Load())
+}
+
+// TestFreshQuestionsAskTheModel: a question that checks the system must reach
+// the model although its answer is in the cache.
+func TestFreshQuestionsAskTheModel(t *testing.T) {
+	runs := 0
+	cfg := fakes(t, modelstest.Options{BeforeRun: func(context.Context, []models.Encoding) error {
+		runs++
+		return nil
+	}})
+	p := open(t, cfg)
+	put(t, p, retriever.Document{ID: "tower", Text: "The tower was designed by Gustave Eiffel."})
+	request := pipeline.Request{Question: "Who designed the tower?", Access: pipeline.FullAccess()}
+	ask(t, p, request)
+	once := runs
+	if ask(t, p, request); runs != once {
+		t.Fatalf("a repeated question ran the model %d times more", runs-once)
+	}
+	request.Fresh = true
+	if ask(t, p, request); runs == once {
+		t.Error("a fresh question was answered from the cache")
+	}
 }

@@ -69,6 +69,10 @@ type Request struct {
 	// [Access.Narrow]. Nil means all that Access sees.
 	Groups []string `json:"groups,omitzero"`
 
+	// Fresh asks past the caches, and leaves nothing in them: for a question
+	// that is to show whether everything works now.
+	Fresh bool `json:"-"`
+
 	// Access is the caller's; it never comes from a request body.
 	Access Access `json:"-"`
 }

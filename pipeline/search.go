@@ -19,6 +19,7 @@ type retrieval struct {
 	filter      *retriever.Filter
 	access      Access
 	explain     bool
+	fresh       bool // past the caches
 }
 
 type retrieved struct {
