@@ -33,7 +33,13 @@ func (f *fakeService) Models(ctx context.Context) ([]pipeline.ModelStatus, error
 	if err := f.begin(ctx); err != nil {
 		return nil, err
 	}
-	return []pipeline.ModelStatus{fakeModel("builtin")}, nil
+	return []pipeline.ModelStatus{fakeModel("builtin"), fakeNamed()}, nil
+}
+
+func fakeNamed() pipeline.ModelStatus {
+	s := fakeModel("./topics")
+	s.Role, s.Name, s.Configured, s.Chosen, s.Heads, s.Calibrated = pipeline.RolePredict, "topics", s.Bundle, false, []string{models.HeadClassification}, false
+	return s
 }
 
 func (f *fakeService) UseModel(ctx context.Context, use pipeline.ModelUse) (*pipeline.ModelSwap, error) {
@@ -53,7 +59,7 @@ func (f *fakeService) Predict(ctx context.Context, request pipeline.PredictReque
 	if err := f.begin(ctx); err != nil {
 		return nil, err
 	}
-	result := &pipeline.PredictResult{Head: request.Head, Model: pipeline.ModelRef{Name: "fake", Hash: "00ff"}, TimingsMS: map[string]float64{"total": 1}}
+	result := &pipeline.PredictResult{Head: request.Head, Model: pipeline.ModelRef{Name: "fake" + request.Model, Hash: "00ff"}, Warnings: []string{}, TimingsMS: map[string]float64{"total": 1}}
 	for _, text := range request.Texts {
 		result.Predictions = append(result.Predictions, pipeline.Prediction{
 			Embedding: []float32{0.6, 0.8},
@@ -75,7 +81,7 @@ func TestModelRoutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, err := c.Models(t.Context())
-	if diff := cmp.Diff([]pipeline.ModelStatus{fakeModel("builtin")}, status); diff != "" || err != nil {
+	if diff := cmp.Diff([]pipeline.ModelStatus{fakeModel("builtin"), fakeNamed()}, status); diff != "" || err != nil {
 		t.Errorf("models: %v\n%s", err, diff)
 	}
 	use := pipeline.ModelUse{Bundle: "other", MaxLoss: 0.02, Questions: []pipeline.BoundQuestion{{Question: "Who?", Context: "Ada.", Answers: []string{"Ada"}}}}
@@ -87,7 +93,7 @@ func TestModelRoutes(t *testing.T) {
 	if _, err := c.UseModel(t.Context(), pipeline.ModelUse{Bundle: "broken"}); !errors.Is(err, pipeline.ErrModelRefused) {
 		t.Errorf("broken: %v, want ErrModelRefused", err)
 	}
-	request := pipeline.PredictRequest{Head: models.HeadClassification, Texts: []string{"abc"}}
+	request := pipeline.PredictRequest{Model: "topics", Head: models.HeadClassification, Texts: []string{"abc"}}
 	wantResult, _ := h.service.Predict(t.Context(), request)
 	result, err := c.Predict(t.Context(), request)
 	if diff := cmp.Diff(wantResult, result); diff != "" || err != nil {
@@ -98,6 +104,7 @@ func TestModelRoutes(t *testing.T) {
 		{"PUT", "/v1/models/reader", `{"bundle":"other","questions":[{"question":"Who?","context":"Ada.","answers":["Ada"]}],"max_loss":0.1}`},
 		{"PUT", "/v1/models/reader", `{"bundle":"broken"}`},
 		{"POST", "/v1/predict", `{"head":"tokens","texts":["x"]}`},
+		{"POST", "/v1/predict", `{"model":"topics","head":"classification","texts":["x"]}`},
 	} {
 		h.do(request.method, request.path, request.body)
 	}

@@ -23,7 +23,7 @@ func (r *Registry) OpenBundle(nameOrDirectory string) (*models.Bundle, error) {
 	}
 	info, err := os.Stat(nameOrDirectory)
 	if err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("%w: reader.bundle: %q is neither a directory nor a known name (%s)",
+		return nil, fmt.Errorf("%w: %q is neither a directory nor a known name (%s)",
 			models.ErrInvalidBundle, nameOrDirectory, names(r.bundles))
 	}
 	return models.OpenDirectory(nameOrDirectory)

@@ -19,18 +19,21 @@ type Config struct {
 	// Data is the directory that holds the indexes.
 	Data string `yaml:"data"`
 	// Index is the index that is used when a request names none.
-	Index     string                `yaml:"index"`
-	Retriever RetrieverSection      `yaml:"retriever"`
-	Ranker    RankerSection         `yaml:"ranker"`
-	Reader    ReaderSection         `yaml:"reader"`
-	Split     ingest.SplitterConfig `yaml:"split"`
-	Ingest    IngestSection         `yaml:"ingest"`
-	Limits    Limits                `yaml:"limits"`
-	Server    Server                `yaml:"server"`
-	Monitor   Monitor               `yaml:"monitor"`
-	Log       Log                   `yaml:"log"`
-	Telemetry Telemetry             `yaml:"telemetry"`
-	Runtime   Runtime               `yaml:"runtime"`
+	Index     string           `yaml:"index"`
+	Retriever RetrieverSection `yaml:"retriever"`
+	Ranker    RankerSection    `yaml:"ranker"`
+	Reader    ReaderSection    `yaml:"reader"`
+	// Models are bundles beside the reader's, by the name that requests for
+	// predictions give.
+	Models    map[string]ModelSection `yaml:"models"`
+	Split     ingest.SplitterConfig   `yaml:"split"`
+	Ingest    IngestSection           `yaml:"ingest"`
+	Limits    Limits                  `yaml:"limits"`
+	Server    Server                  `yaml:"server"`
+	Monitor   Monitor                 `yaml:"monitor"`
+	Log       Log                     `yaml:"log"`
+	Telemetry Telemetry               `yaml:"telemetry"`
+	Runtime   Runtime                 `yaml:"runtime"`
 
 	registry *Registry
 	// fitted are the score profiles of the data directory; see LoadProfiles.
@@ -215,6 +218,7 @@ func (c *Config) Validate() error {
 	between("reader.workers", c.Reader.Workers, 0, 1024)
 	between("reader.top_k", c.Reader.TopK, 1, MaxTopK)
 	nested("reader", c.Reader.Config.Validate())
+	validateModels(c.Models, names(c.registry.bundles), fault)
 	nested("split", c.Split.Validate())
 	nested("ingest", c.Ingest.validate())
 	between("limits.queue", c.Limits.Queue, 1, 1<<20)

@@ -105,11 +105,30 @@ func (d *decoder) mapping(node ast.Node, target reflect.Value, path string) {
 			d.fault(pair, "%s: unknown key; allowed are %s", full, names(fields))
 		case field.Kind() == reflect.Struct:
 			d.mapping(pair.Value, field, full)
+		case field.Kind() == reflect.Map && field.Type().Elem().Kind() == reflect.Struct:
+			d.sections(pair.Value, field, full)
 		default:
 			d.value(pair.Value, field, full)
 		}
 		seen[key] = true
 	}
+}
+
+// sections decodes a mapping of names to sections of one kind.
+func (d *decoder) sections(node ast.Node, target reflect.Value, path string) {
+	pairs, ok := entries(node)
+	if !ok {
+		d.fault(node, "%s: %s; allowed is a mapping of names to settings", path, brief(node))
+		return
+	}
+	all := reflect.MakeMap(target.Type())
+	for _, pair := range pairs {
+		name := pair.Key.GetToken().Value
+		section := reflect.New(target.Type().Elem()).Elem()
+		d.mapping(pair.Value, section, path+"."+name)
+		all.SetMapIndex(reflect.ValueOf(name), section)
+	}
+	target.Set(all)
 }
 
 // fields returns the settable fields of a struct by key. For the retriever the

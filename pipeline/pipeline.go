@@ -43,6 +43,8 @@ type Pipeline struct {
 	slot modelSlot
 	// using is held while a model is exchanged.
 	using sync.Mutex
+	// named are the models of the section `models`; they stay as they are.
+	named map[string]*namedModel
 	// selection is which bundle was opened first.
 	selection selection
 	// tokenizer counts tokens for splitting where there is no reader; it is
@@ -95,6 +97,7 @@ type Option func(*openOptions)
 type openOptions struct {
 	withoutReader bool
 	withoutRanker bool
+	withoutModels bool
 	logger        *slog.Logger
 	observer      Observer
 }
@@ -151,10 +154,10 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 			"reader.bundle", config.Reader.Bundle, "chosen", choice.Bundle)
 	}
 	p.live.Store(&config.Limits)
-	group, ctx := errgroup.WithContext(ctx)
+	group, opening := errgroup.WithContext(ctx)
 	if !opts.withoutReader {
 		group.Go(func() error {
-			m, err := openModel(ctx, config, p.selection, nil, opts)
+			m, err := openModel(opening, config, p.selection, nil, opts)
 			if err != nil {
 				return err
 			}
@@ -162,13 +165,13 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 		})
 	}
 	group.Go(func() (err error) {
-		if p.backend, err = config.Retriever.Options.Open(ctx, config.Data); err != nil {
+		if p.backend, err = config.Retriever.Options.Open(opening, config.Data); err != nil {
 			return err
 		}
 		p.pool = newPool(p.backend, p.cache, config.Limits.OpenIndexes)
 		// The configured index is opened at once, beside the model; that it is
 		// missing is an error only for those who use it.
-		_, err = p.index(ctx, "")
+		_, err = p.index(opening, "")
 		if errors.Is(err, retriever.ErrIndexNotFound) {
 			return nil
 		}
@@ -176,6 +179,11 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 	})
 	if err := group.Wait(); err != nil {
 		return nil, errors.Join(err, p.Close())
+	}
+	if !opts.withoutReader && !opts.withoutModels {
+		if err := p.openNamed(ctx, opts); err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
 	}
 	if err := p.openVectors(ctx, !opts.withoutReader); err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -196,6 +204,9 @@ func makeData(dir string) error {
 func openModel(ctx context.Context, config *Config, from selection, beside *loadedModel, opts openOptions) (*loadedModel, error) {
 	bundle, err := from.open(config.registry)
 	if err != nil {
+		if !from.chosen {
+			err = fmt.Errorf("reader.bundle: %w", err)
+		}
 		return nil, err
 	}
 	m := &loadedModel{bundle: bundle, from: from, since: time.Now()}
@@ -260,7 +271,7 @@ func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer model
 		return err
 	}
 	if info.Device != config.Reader.Device {
-		m.notes = append(m.notes, fmt.Sprintf("the device %s is not available, so the model runs on %s, which is slower", config.Reader.Device, info.Device))
+		m.notes = append(m.notes, onAnotherDevice(config.Reader.Device, info.Device))
 	}
 	m.ref = ModelRef{Name: info.Name, Hash: info.Hash, Precision: info.Precision}
 	m.profile, m.calibrated = config.profileFor(m.bundle.Hash, config.Retriever.Type, RankerNone, "")
@@ -330,7 +341,7 @@ func (p *Pipeline) Close() error {
 		p.closed = true
 		p.mu.Unlock()
 		// First, because it works on the indexes and with the model.
-		faults := []error{p.vectors.close(), p.slot.close()}
+		faults := []error{p.vectors.close(), p.closeNamed(), p.slot.close()}
 		if p.pool != nil {
 			faults = append(faults, p.pool.close())
 		}

@@ -19,8 +19,11 @@ import (
 // may have MaxReadBytes.
 const MaxPredictTexts = 256
 
-// A PredictRequest asks a head of the reader's bundle for its prediction.
+// A PredictRequest asks a head for its prediction.
 type PredictRequest struct {
+	// Model is a name of the section `models` of the configuration; empty means
+	// the bundle that reads.
+	Model string `json:"model,omitempty"`
 	// Head is models.HeadEmbedding, HeadClassification or HeadTokens. Spans and
 	// relevance are about pairs; see [Pipeline.Read] and [Pipeline.Rerank].
 	Head  string   `json:"head"`
@@ -32,8 +35,10 @@ type PredictResult struct {
 	Head        string       `json:"head"`
 	Predictions []Prediction `json:"predictions"`
 	// Truncated says that some text was longer than the model reads.
-	Truncated bool               `json:"truncated"`
-	Model     ModelRef           `json:"model"`
+	Truncated bool     `json:"truncated"`
+	Model     ModelRef `json:"model"`
+	// Warnings are about the model, for example that it runs on another device.
+	Warnings  []string           `json:"warnings"`
 	TimingsMS map[string]float64 `json:"timings_ms"`
 }
 
@@ -76,10 +81,8 @@ type Predictor interface {
 var _ Predictor = (*Pipeline)(nil)
 
 func (r PredictRequest) validate() error {
-	switch r.Head {
-	case models.HeadEmbedding, models.HeadClassification, models.HeadTokens:
-	default:
-		return fmt.Errorf("%w: head: %q; allowed are %s, %s, %s", ErrInvalidRequest, r.Head, models.HeadEmbedding, models.HeadClassification, models.HeadTokens)
+	if !slices.Contains(singleHeads, r.Head) {
+		return fmt.Errorf("%w: head: %q; allowed are %s", ErrInvalidRequest, r.Head, strings.Join(singleHeads, ", "))
 	}
 	if len(r.Texts) == 0 || len(r.Texts) > MaxPredictTexts {
 		return fmt.Errorf("%w: texts: there are %d; allowed are 1 to %d", ErrInvalidRequest, len(r.Texts), MaxPredictTexts)
@@ -97,15 +100,17 @@ func (r PredictRequest) validate() error {
 	return nil
 }
 
-// Predict runs texts through a head of the reader's bundle that is about single
-// texts: embedding, classification or tokens. A bundle without such a head
-// gives ErrInvalidRequest; the other errors are those of [Pipeline.Read].
+// Predict runs texts through a head that is about single texts (embedding,
+// classification or tokens) of the bundle that reads, or of one that the
+// section `models` of the configuration names. A bundle without such a head and
+// a name that is not configured give ErrInvalidRequest; the other errors are
+// those of [Pipeline.Read].
 func (p *Pipeline) Predict(ctx context.Context, request PredictRequest) (*PredictResult, error) {
 	begin := time.Now()
 	if err := request.validate(); err != nil {
 		return nil, err
 	}
-	m, release, err := p.slot.lease()
+	m, release, err := p.leasePredictor(request.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -114,13 +119,15 @@ func (p *Pipeline) Predict(ctx context.Context, request PredictRequest) (*Predic
 	defer cancel()
 	head, err := m.heads.open(p.config.registry, m, request.Head)
 	if err != nil {
+		if with := p.modelsWith(request.Head); with != "" && errors.Is(err, ErrInvalidRequest) {
+			err = fmt.Errorf("%w; models that have one: %s", err, with)
+		}
 		return nil, err
 	}
-	tokenizer := m.reader.Tokenizer()
-	result := &PredictResult{Head: request.Head, Predictions: make([]Prediction, len(request.Texts)), Model: m.ref}
+	result := &PredictResult{Head: request.Head, Predictions: make([]Prediction, len(request.Texts)), Model: m.ref, Warnings: append([]string{}, m.notes...)}
 	encodings := make([]models.Encoding, len(request.Texts))
 	for i, text := range request.Texts {
-		if encodings[i], err = tokenizer.Single(tokenizer.Tokenize(text), m.model.Info().MaxLength); err != nil {
+		if encodings[i], err = m.tokenizer.Single(m.tokenizer.Tokenize(text), m.service.Info().MaxLength); err != nil {
 			return nil, err
 		}
 		result.Predictions[i].Truncated = encodings[i].Truncated
@@ -129,6 +136,9 @@ func (p *Pipeline) Predict(ctx context.Context, request PredictRequest) (*Predic
 	err = m.service.Each(ctx, encodings, func(i int, outputs models.Outputs) error {
 		return result.Predictions[i].fill(head, outputs, encodings[i], request.Texts[i])
 	})
+	if errors.Is(err, models.ErrModelClosed) {
+		err = ErrClosed
+	}
 	if err != nil {
 		return nil, p.cause(ctx, err)
 	}
@@ -211,27 +221,19 @@ type openHeads struct {
 	kept map[string]models.Head
 }
 
-func (o *openHeads) open(registry *Registry, m *loadedModel, kind string) (models.Head, error) {
+func (o *openHeads) open(registry *Registry, m *predictor, kind string) (models.Head, error) {
 	if _, ok := m.bundle.Head(kind); !ok {
-		return nil, fmt.Errorf("%w: head: the bundle %q has no %s head; it has %s", ErrInvalidRequest, m.ref.Name, kind, strings.Join(m.kinds(), ", "))
+		return nil, fmt.Errorf("%w: head: the bundle %q has no %s head; it has %s", ErrInvalidRequest, m.ref.Name, kind, strings.Join(headKinds(m.bundle), ", "))
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if head, ok := o.kept[kind]; ok {
 		return head, nil
 	}
-	head, err := registry.openHead(m.bundle, kind, m.model.Info())
+	head, err := registry.openHead(m.bundle, kind, m.service.Info())
 	if err != nil {
 		return nil, err
 	}
 	o.kept = put(o.kept, kind, head)
 	return head, nil
-}
-
-func (m *loadedModel) kinds() []string {
-	kinds := make([]string, len(m.bundle.Manifest.Heads))
-	for i, h := range m.bundle.Manifest.Heads {
-		kinds[i] = h.Kind
-	}
-	return kinds
 }

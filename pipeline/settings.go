@@ -36,6 +36,10 @@ func settings(section reflect.Value) yaml.MapSlice {
 			list = append(list, settings(value)...)
 		case value.Kind() == reflect.Struct:
 			list = append(list, yaml.MapItem{Key: name, Value: settings(value)})
+		case value.Kind() == reflect.Map && value.Type().Elem().Kind() == reflect.Struct:
+			if sections := mapOfSettings(value); len(sections) > 0 {
+				list = append(list, yaml.MapItem{Key: name, Value: sections})
+			}
 		case (value.Kind() == reflect.Slice || value.Kind() == reflect.Map) && value.Len() == 0:
 			// Written down, an empty list would differ from a missing one.
 		default:
@@ -54,6 +58,18 @@ func settings(section reflect.Value) yaml.MapSlice {
 			}
 		}
 	}
+	return list
+}
+
+// mapOfSettings turns named sections into a mapping in order of their names.
+func mapOfSettings(sections reflect.Value) yaml.MapSlice {
+	var list yaml.MapSlice
+	for _, key := range sections.MapKeys() {
+		section := reflect.New(sections.Type().Elem()).Elem() // values of a map have no address
+		section.Set(sections.MapIndex(key))
+		list = append(list, yaml.MapItem{Key: key.String(), Value: settings(section)})
+	}
+	slices.SortFunc(list, func(a, b yaml.MapItem) int { return strings.Compare(a.Key.(string), b.Key.(string)) })
 	return list
 }
 

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,8 +50,10 @@ type BoundQuestion struct {
 
 // A ModelStatus describes a language model in use.
 type ModelStatus struct {
-	// Role is what the model does: RoleReader.
+	// Role is what the model does: RoleReader, or RolePredict for those of the
+	// section `models`, whose name Name is.
 	Role string `json:"role"`
+	Name string `json:"name,omitempty"`
 	// Bundle is the name or directory that it was opened from, Configured what
 	// reader.bundle says. They differ after [Pipeline.UseModel], and then
 	// Chosen is set.
@@ -357,24 +361,24 @@ func (p Profile) judge(reading reader.Reading) (eval.Prediction, float64) {
 	return eval.Prediction{Text: reading.Forced.Text, NoAnswer: p.NoAnswer.probability(fused[0], 0)}, p.Answer.probability(fused[0], logShares(fused)[0])
 }
 
-// Models describes the models in use: the reader's, if there is one.
+// Models describes the models in use: the reader's, if there is one, and then
+// those of the section `models` in order of name.
 func (p *Pipeline) Models(context.Context) ([]ModelStatus, error) {
-	m := p.slot.peek()
-	if m == nil {
-		return []ModelStatus{}, nil
+	all := []ModelStatus{}
+	if m := p.slot.peek(); m != nil {
+		all = append(all, m.status(p.config))
 	}
-	return []ModelStatus{m.status(p.config)}, nil
+	for _, name := range slices.Sorted(maps.Keys(p.named)) {
+		all = append(all, p.named[name].status())
+	}
+	return all, nil
 }
 
 func (m *loadedModel) status(config *Config) ModelStatus {
 	info, manifest := m.model.Info(), m.bundle.Manifest
-	s := ModelStatus{
+	return ModelStatus{
 		Role: RoleReader, Bundle: m.from.bundle, Configured: config.Reader.Bundle, Chosen: m.from.chosen,
 		Model: m.ref, Device: info.Device, Runtime: info.Runtime, MaxLength: info.MaxLength,
-		Heads: []string{}, Languages: append([]string{}, manifest.Languages...), License: manifest.License, Calibrated: m.calibrated, Since: m.since,
+		Heads: headKinds(m.bundle), Languages: append([]string{}, manifest.Languages...), License: manifest.License, Calibrated: m.calibrated, Since: m.since,
 	}
-	for _, h := range manifest.Heads {
-		s.Heads = append(s.Heads, h.Kind)
-	}
-	return s
 }

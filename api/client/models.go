@@ -30,7 +30,7 @@ func (c *Client) UseModel(ctx context.Context, use pipeline.ModelUse) (*pipeline
 	return &swap, nil
 }
 
-// Predict runs texts through a head of the reader's bundle.
+// Predict runs texts through a head of the reader's bundle or of a named model.
 func (c *Client) Predict(ctx context.Context, request pipeline.PredictRequest) (*pipeline.PredictResult, error) {
 	var result pipeline.PredictResult
 	if err := c.call(ctx, http.MethodPost, "/v1/predict", request, &result); err != nil {

@@ -58,7 +58,7 @@ func (a *app) benchCommand() *cobra.Command {
 			}
 			defer os.RemoveAll(dir)
 			cfg.Data = dir
-			p, err := pipeline.Open(cmd.Context(), cfg)
+			p, err := pipeline.Open(cmd.Context(), cfg, pipeline.WithoutModels())
 			if err != nil {
 				return err
 			}

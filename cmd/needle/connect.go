@@ -44,7 +44,8 @@ func (a *app) connect(ctx context.Context, options ...pipeline.Option) (*connect
 	if service != nil {
 		return &connection{Service: service, config: cfg}, nil
 	}
-	local, err := pipeline.Open(ctx, cfg, options...)
+	// No command of its own predicts with them; a server does.
+	local, err := pipeline.Open(ctx, cfg, append(options, pipeline.WithoutModels())...)
 	if errors.Is(err, retriever.ErrLocked) {
 		return nil, fmt.Errorf("%w; wait until it has finished, or pass --server URL if it is a needle server", err)
 	}

@@ -119,7 +119,7 @@ func (a *app) openCollection(ctx context.Context, c *collection, options ...pipe
 	cfg.Limits.MaxQuestionTokens = cfg.Reader.MaxSeqLength / 2
 	cfg.Limits.Timeout = 0
 	if a.indexName != "" {
-		p, err := pipeline.Open(ctx, cfg, options...)
+		p, err := pipeline.Open(ctx, cfg, append(options, pipeline.WithoutModels())...)
 		if err == nil {
 			if err = fillVectors(ctx, p, ""); err != nil && !errors.Is(err, pipeline.ErrNoVectors) {
 				return nil, nil, errors.Join(err, p.Close())
@@ -146,7 +146,7 @@ func (a *app) openCollection(ctx context.Context, c *collection, options ...pipe
 		return nil, nil, err
 	}
 	cfg.Data = dir
-	p, err := pipeline.Open(ctx, cfg, options...)
+	p, err := pipeline.Open(ctx, cfg, append(options, pipeline.WithoutModels())...)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, nil, err

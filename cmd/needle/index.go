@@ -91,7 +91,7 @@ func addPaths(ctx context.Context, c *connection, index string, paths []string) 
 	report.Added, report.Updated, report.Unchanged, report.Passages = target.added, target.updated, target.unchanged, target.passages
 	if manager, ok := c.Service.(pipeline.ModelManager); ok && err == nil {
 		models, modelsErr := manager.Models(ctx)
-		if modelsErr == nil && len(models) > 0 {
+		if modelsErr == nil && len(models) > 0 && models[0].Role == pipeline.RoleReader {
 			if warning := pipeline.LanguageWarning(report.Languages, models[0].Languages); warning != "" {
 				report.Warnings = append(report.Warnings, warning)
 			}

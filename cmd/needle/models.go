@@ -35,8 +35,10 @@ type modelSummary struct {
 	Configured bool   `json:"configured"`
 	// Chosen says that `needle models use` put it in place of the configured
 	// one; Active, that questions are answered with it.
-	Chosen     bool     `json:"chosen"`
-	Active     bool     `json:"active"`
+	Chosen bool `json:"chosen"`
+	Active bool `json:"active"`
+	// Named are its names in the section models of the configuration.
+	Named      []string `json:"named,omitempty"`
 	Name       string   `json:"name,omitempty"`
 	Hash       string   `json:"hash,omitempty"`
 	Heads      []string `json:"heads,omitempty"`
@@ -50,7 +52,7 @@ type modelSummary struct {
 func (a *app) modelsListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
-		Short: "List the known bundles, the configured one (c) and the one that reads (*)",
+		Short: "List the known bundles: the one that reads (*), the configured one if it is another (c), those that predict beside it (p)",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.config()
@@ -72,9 +74,17 @@ func (a *app) modelsListCommand() *cobra.Command {
 					names = append(names, active)
 				}
 			}
+			named := map[string][]string{}
+			for _, name := range slices.Sorted(maps.Keys(cfg.Models)) {
+				bundle := cfg.Models[name].Bundle
+				named[bundle] = append(named[bundle], name)
+				if !slices.Contains(names, bundle) {
+					names = append(names, bundle)
+				}
+			}
 			list := make([]modelSummary, len(names))
 			for i, name := range names {
-				list[i] = modelSummary{Bundle: name, Configured: name == cfg.Reader.Bundle, Active: name == active, Chosen: choice != nil && !stale && name == active}
+				list[i] = modelSummary{Bundle: name, Configured: name == cfg.Reader.Bundle, Active: name == active, Chosen: choice != nil && !stale && name == active, Named: named[name]}
 				bundle, err := a.registry.OpenBundle(name)
 				if err != nil {
 					list[i].Fault = err.Error()
@@ -106,13 +116,22 @@ func printSummary(w io.Writer, m modelSummary) {
 		mark = "*"
 	case m.Configured:
 		mark = "c" // configured, and another was chosen
+	case len(m.Named) > 0:
+		mark = "p"
 	}
 	if m.Fault != "" {
 		fmt.Fprintf(w, "%s %s  %s\n", mark, printable(m.Bundle), printable(m.Fault))
 		return
 	}
-	fmt.Fprintf(w, "%s %s  %s %s  %s  %s  %s  %s\n", mark, printable(m.Bundle), printable(m.Name), short(m.Hash),
-		strings.Join(m.Heads, "+"), strings.Join(m.Precisions, "+"), megabytes(m.Bytes), printable(cmp.Or(m.License, "licence not stated")))
+	fmt.Fprintf(w, "%s %s  %s %s  %s  %s  %s  %s%s\n", mark, printable(m.Bundle), printable(m.Name), short(m.Hash),
+		strings.Join(m.Heads, "+"), strings.Join(m.Precisions, "+"), megabytes(m.Bytes), printable(cmp.Or(m.License, "licence not stated")), namedAs(m.Named))
+}
+
+func namedAs(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "  models: " + strings.Join(names, ", ")
 }
 
 func headKinds(m models.Manifest) []string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -183,7 +184,11 @@ func printModel(w io.Writer, r *modelReport) {
 		if h.File != "" {
 			where = h.File
 		}
-		line("head", "%s, %s %s", h.Kind, where, h.Options)
+		options := &bytes.Buffer{}
+		if err := json.Compact(options, h.Options); err != nil {
+			options.Reset() // there are none
+		}
+		line("head", "%s, %s %s", h.Kind, where, options)
 	}
 	for _, g := range r.Graphs {
 		line("graph", "%s, %s, %s", g.Precision, g.File, megabytes(g.Bytes))

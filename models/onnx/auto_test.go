@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"github.com/needle-search/needle/models"
+	"github.com/needle-search/needle/models/modelstest"
 	"github.com/needle-search/needle/models/onnx"
 )
 
 func TestAutoPrecisionMeasuresOnce(t *testing.T) {
-	bundle, err := tinyBundle(tinyGraph{}.file(), func(m *models.Manifest) {
+	bundle, err := tinyBundle(modelstest.Graph{}.File(), func(m *models.Manifest) {
 		m.Graphs = map[string]string{"fp32": "tiny.onnx", "int8": "tiny.onnx"}
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/needle-search/needle/models/modelstest"
 	"github.com/needle-search/needle/models/onnx"
 )
 
@@ -40,8 +41,8 @@ func TestReadGraph(t *testing.T) {
 }
 
 func FuzzReadGraph(f *testing.F) {
-	f.Add(tinyGraph{words: 1}.file())
-	f.Add(tinyGraph{words: 1, fused: true, external: true, domain: "example.com"}.file())
+	f.Add(modelstest.Graph{Words: 1}.File())
+	f.Add(modelstest.Graph{Words: 1, Spans: true, Labels: 3, External: true, Domain: "example.com"}.File())
 	f.Add([]byte{})
 	f.Add([]byte{0x3a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -67,21 +67,21 @@ func TestBuiltinConforms(t *testing.T) {
 func TestTinyGraphsConform(t *testing.T) {
 	tests := []struct {
 		name    string
-		graph   tinyGraph
+		graph   modelstest.Graph
 		config  onnx.Config
 		outputs []string
 	}{
-		{"split", tinyGraph{}, onnx.Config{}, []string{models.OutputHidden}},
-		{"split, padded batches", tinyGraph{}, onnx.Config{BatchTokens: 1000}, []string{models.OutputHidden}},
-		{"split, two threads", tinyGraph{}, onnx.Config{Threads: 2}, []string{models.OutputHidden}},
-		{"fused", tinyGraph{fused: true}, onnx.Config{}, []string{models.OutputStartLogits, models.OutputEndLogits}},
-		{"fused, padded batches", tinyGraph{fused: true}, onnx.Config{BatchTokens: 1000}, []string{models.OutputStartLogits, models.OutputEndLogits, models.OutputLogits}},
-		{"all outputs", tinyGraph{fused: true}, onnx.Config{BatchTokens: 500}, nil},
+		{"split", modelstest.Graph{}, onnx.Config{}, []string{models.OutputHidden}},
+		{"split, padded batches", modelstest.Graph{}, onnx.Config{BatchTokens: 1000}, []string{models.OutputHidden}},
+		{"split, two threads", modelstest.Graph{}, onnx.Config{Threads: 2}, []string{models.OutputHidden}},
+		{"fused", modelstest.Graph{Spans: true, Labels: 3}, onnx.Config{}, []string{models.OutputStartLogits, models.OutputEndLogits}},
+		{"fused, padded batches", modelstest.Graph{Spans: true, Labels: 3}, onnx.Config{BatchTokens: 1000}, []string{models.OutputStartLogits, models.OutputEndLogits, models.OutputLogits}},
+		{"all outputs", modelstest.Graph{Spans: true, Labels: 3}, onnx.Config{BatchTokens: 500}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			modelstest.TestLanguageModel(t, func(t *testing.T) models.LanguageModel {
-				bundle, err := tinyBundle(tt.graph.file(), func(m *models.Manifest) { m.Outputs = tt.outputs })
+				bundle, err := tinyBundle(tt.graph.File(), func(m *models.Manifest) { m.Outputs = tt.outputs })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -93,11 +93,12 @@ func TestTinyGraphsConform(t *testing.T) {
 
 // TestTinyValues compares with the formula of the graph.
 func TestTinyValues(t *testing.T) {
-	bundle, err := tinyBundle(tinyGraph{fused: true}.file(), func(m *models.Manifest) { m.Outputs = nil })
+	const tinyWidth = modelstest.GraphWidth
+	bundle, err := tinyBundle(modelstest.Graph{Spans: true, Labels: 3}.File(), func(m *models.Manifest) { m.Outputs = nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	words, segments := values(tinyVocabulary*tinyWidth, 1), values(2*tinyWidth, 2)
+	words, segments := modelstest.GraphValues(modelstest.GraphWords*tinyWidth, 1), modelstest.GraphValues(2*tinyWidth, 2)
 	batch := modelstest.Encodings(9, 300)
 	for _, batchTokens := range []int{0, 400} {
 		t.Run(fmt.Sprintf("batch tokens %d", batchTokens), func(t *testing.T) {
@@ -122,7 +123,7 @@ func TestTinyValues(t *testing.T) {
 						mean[j] += embedded(i, j) / float64(e.Len())
 					}
 				}
-				weights := values(tinyWidth, 10)
+				weights := modelstest.GraphValues(tinyWidth, 10)
 				for i := range e.IDs {
 					logit := 0.0
 					for j := range tinyWidth {
@@ -142,7 +143,7 @@ func TestTinyValues(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	good := tinyGraph{}.file()
+	good := modelstest.Graph{}.File()
 	tests := []struct {
 		name   string
 		graph  []byte
@@ -153,12 +154,12 @@ func TestOpenRefuses(t *testing.T) {
 		{"damaged graph", good[:len(good)/2], nil, onnx.Config{}, "tiny.onnx: onnx: read graph: the file is cut off or damaged"},
 		{"no graph", []byte("hello, this is no graph"), nil, onnx.Config{}, "tiny.onnx: onnx: read graph: "},
 		{"empty file", nil, nil, onnx.Config{}, "tiny.onnx: onnx: read graph: there is no graph in it"},
-		{"custom operator", tinyGraph{domain: "example.com"}.file(), nil, onnx.Config{}, "tiny.onnx: ort: open session: ONNX Runtime refuses the graph: Fatal error: example.com:Strange(-1) is not a registered function/op"},
-		{"weights elsewhere", tinyGraph{external: true}.file(), nil, onnx.Config{}, `the graph keeps weights in another file ("weights.bin")`},
-		{"unknown input", tinyGraph{maskName: "mask"}.file(), nil, onnx.Config{}, `the graph has an input "mask"; inputs can be input_ids, attention_mask, token_type_ids`},
-		{"input type", tinyGraph{idType: 6}.file(), nil, onnx.Config{}, `input "input_ids" is of type int32, want int64`},
-		{"fixed length", tinyGraph{fixed: 128}.file(), nil, onnx.Config{}, `input "input_ids" has the fixed shape [-1 128]; both dimensions must vary`},
-		{"output type", tinyGraph{outputType: 10}.file(), nil, onnx.Config{}, `output "last_hidden_state" is of type float16, want float32`},
+		{"custom operator", modelstest.Graph{Domain: "example.com"}.File(), nil, onnx.Config{}, "tiny.onnx: ort: open session: ONNX Runtime refuses the graph: Fatal error: example.com:Strange(-1) is not a registered function/op"},
+		{"weights elsewhere", modelstest.Graph{External: true}.File(), nil, onnx.Config{}, `the graph keeps weights in another file ("weights.bin")`},
+		{"unknown input", modelstest.Graph{MaskName: "mask"}.File(), nil, onnx.Config{}, `the graph has an input "mask"; inputs can be input_ids, attention_mask, token_type_ids`},
+		{"input type", modelstest.Graph{IDType: 6}.File(), nil, onnx.Config{}, `input "input_ids" is of type int32, want int64`},
+		{"fixed length", modelstest.Graph{Fixed: 128}.File(), nil, onnx.Config{}, `input "input_ids" has the fixed shape [-1 128]; both dimensions must vary`},
+		{"output type", modelstest.Graph{OutputType: 10}.File(), nil, onnx.Config{}, `output "last_hidden_state" is of type float16, want float32`},
 		{"hidden size", good, func(m *models.Manifest) { m.HiddenSize = 384 }, onnx.Config{}, `output "last_hidden_state" has shape [-1 -1 6], want [batch, tokens, 384]`},
 		{"input missing in the graph", good, func(m *models.Manifest) { m.Inputs = append(m.Inputs, "position_ids") }, onnx.Config{}, `needle.json names the input "position_ids", which the graph does not have; it has: input_ids, attention_mask, token_type_ids`},
 		{"input missing in the manifest", good, func(m *models.Manifest) { m.Inputs = m.Inputs[:2] }, onnx.Config{}, `the graph has the input "token_type_ids", which needle.json does not name`},
@@ -190,7 +191,7 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestOpenRefusesContentThatDoesNotFitTheManifest(t *testing.T) {
 	// The hash is checked before ONNX Runtime sees a byte.
-	bundle, err := tinyBundle(tinyGraph{}.file(), nil)
+	bundle, err := tinyBundle(modelstest.Graph{}.File(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
