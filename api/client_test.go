@@ -56,6 +56,18 @@ func TestClientSaysTheSame(t *testing.T) {
 			}
 			return r, err
 		}},
+		{"search with facets", func(ctx context.Context, s pipeline.Service) (any, error) {
+			r, err := s.Search(ctx, pipeline.SearchRequest{Query: "tower", Facets: []retriever.FacetRequest{
+				{Field: "year", Size: 3}, {Field: "year", Ranges: []retriever.FacetRange{{Name: "new", GTE: 1900.0}, {LT: 1900.0}}},
+			}})
+			if r != nil && r.Warnings == nil {
+				r.Warnings = []string{}
+			}
+			return r, err
+		}},
+		{"search with an unknown facet", func(ctx context.Context, s pipeline.Service) (any, error) {
+			return s.Search(ctx, pipeline.SearchRequest{Query: "tower", Facets: []retriever.FacetRequest{{Field: "colour"}}})
+		}},
 		{"search elsewhere", func(ctx context.Context, s pipeline.Service) (any, error) {
 			return s.Search(ctx, pipeline.SearchRequest{Query: "tower", Index: "absent"})
 		}},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/needle-search/needle/api/internal/wire"
 	"github.com/needle-search/needle/pipeline"
+	"github.com/needle-search/needle/retriever"
 )
 
 // maxDepth bounds the nesting of bodies: filters nest 16 deep, with an object
@@ -144,7 +145,9 @@ func (w *walker) value(token json.Token, typ reflect.Type, path string, depth in
 	for typ != nil && typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
 	}
-	if typ != nil && (typ.Kind() == reflect.Interface || reflect.PointerTo(typ).Implements(reflect.TypeFor[json.Unmarshaler]())) {
+	// A facet may be a string; as an object it is checked like any other.
+	asObject := typ == reflect.TypeFor[retriever.FacetRequest]() && token == json.Delim('{')
+	if typ != nil && !asObject && (typ.Kind() == reflect.Interface || reflect.PointerTo(typ).Implements(reflect.TypeFor[json.Unmarshaler]())) {
 		typ = nil
 	}
 	if token == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/needle-search/needle/api"
 	"github.com/needle-search/needle/api/internal/wire"
 	"github.com/needle-search/needle/pipeline"
+	"github.com/needle-search/needle/retriever"
 )
 
 func TestDocumentIDs(t *testing.T) {
@@ -140,8 +141,11 @@ func TestRequestReachesTheService(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	h.do("POST", "/v1/search", `{"query":"q","top_k":7}`)
-	if got, want := h.service.searches[0], (pipeline.SearchRequest{Query: "q", TopK: 7, Access: pipeline.FullAccess()}); !reflect.DeepEqual(got, want) {
+	h.do("POST", "/v1/search", `{"query":"q","top_k":7,"facets":["tags",{"field":"year","size":3,"ranges":[{"name":"new","gte":1900},{"lt":1900}]}]}`)
+	facets := []retriever.FacetRequest{
+		{Field: "tags"}, {Field: "year", Size: 3, Ranges: []retriever.FacetRange{{Name: "new", GTE: 1900.0}, {LT: 1900.0}}},
+	}
+	if got, want := h.service.searches[0], (pipeline.SearchRequest{Query: "q", TopK: 7, Facets: facets, Access: pipeline.FullAccess()}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

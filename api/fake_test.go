@@ -145,10 +145,25 @@ func (f *fakeService) Search(ctx context.Context, r pipeline.SearchRequest) (*pi
 	if _, err := f.index(r.Index); err != nil {
 		return nil, err
 	}
-	return &pipeline.SearchResult{
+	if err := retriever.ValidateFacets(r.Facets, fields); err != nil {
+		return nil, err
+	}
+	result := &pipeline.SearchResult{
 		Query: r.Query, Hits: []pipeline.Candidate{f.candidate(r.Explain)}, Terms: []string{"tower"},
 		TimingsMS: map[string]float64{"total": 0.5}, Index: cmp.Or(r.Index, "default"), Generation: f.generation,
-	}, nil
+	}
+	for _, facet := range r.Facets {
+		counted := retriever.Facet{Field: facet.Field, Type: fields[facet.Field], Other: 2, Missing: 1}
+		for _, each := range facet.Ranges {
+			counted.Ranges = append(counted.Ranges, retriever.FacetRangeCount{FacetRange: each, Count: 3})
+		}
+		if facet.Ranges == nil {
+			counted.Values = []retriever.FacetValue{{Value: 1889.0, Count: 3}}
+		}
+		documents := uint64(6)
+		result.Facets, result.MatchedDocuments = append(result.Facets, counted), &documents
+	}
+	return result, nil
 }
 
 // Read finds the first word of the first document.

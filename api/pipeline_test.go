@@ -56,7 +56,8 @@ func TestPipelineBehindTheServer(t *testing.T) {
 	if err != nil || document.Text != offices[0].Text || !reflect.DeepEqual(document.Metadata, offices[0].Metadata) {
 		t.Errorf("got %+v, %v, want what was put", document, err)
 	}
-	request := pipeline.SearchRequest{Query: "Who is the landlord?", OffsetUnit: pipeline.UTF16, Explain: true, Access: pipeline.FullAccess()}
+	request := pipeline.SearchRequest{Query: "Who is the landlord?", OffsetUnit: pipeline.UTF16, Explain: true,
+		Facets: []retriever.FacetRequest{{Field: "since"}}, Access: pipeline.FullAccess()}
 	far, err := c.Search(t.Context(), request)
 	if err != nil {
 		t.Fatal(err)

@@ -88,6 +88,8 @@ func kindOf(code string) kind {
 		return kind{status: 400, title: "An option is not valid", open: true}
 	case wire.CodeInvalidFilter:
 		return kind{status: 400, title: "The filter is not valid", advice: "GET /v1/indexes/{index} lists the fields and their types.", open: true}
+	case wire.CodeInvalidFacet:
+		return kind{status: 400, title: "A facet is not valid", advice: "GET /v1/indexes/{index} lists the fields and their types.", open: true}
 	case wire.CodeInvalidQuery:
 		return kind{status: 400, title: "The query is not valid", open: true}
 	case wire.CodeInvalidDocument:

@@ -234,9 +234,18 @@ func TestAccess(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := p.Search(t.Context(), pipeline.SearchRequest{Query: "hidden tower", Access: tt.access})
+			s, err := p.Search(t.Context(), pipeline.SearchRequest{
+				Query: "hidden tower", Access: tt.access, Facets: []retriever.FacetRequest{{Field: "height"}},
+			})
 			if err != nil {
 				t.Fatal(err)
+			}
+			seen := uint64(len(towers()))
+			if !tt.sees {
+				seen--
+			}
+			if *s.MatchedDocuments != seen {
+				t.Errorf("%d documents are counted, want %d", *s.MatchedDocuments, seen)
 			}
 			answered := slices.ContainsFunc(r.Answers, func(a pipeline.Answer) bool { return a.DocumentID == "secret" })
 			read := slices.ContainsFunc(r.Candidates, func(c pipeline.Candidate) bool { return c.DocumentID == "secret" })

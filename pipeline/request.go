@@ -9,7 +9,7 @@ import (
 )
 
 // Errors of the pipeline, for errors.Is. Errors of retrieval and models pass
-// through: [retriever.ErrIndexNotFound], [retriever.ErrInvalidFilter],
+// through: [retriever.ErrIndexNotFound], [retriever.ErrInvalidFilter], [retriever.ErrInvalidFacet],
 // [models.ErrOverloaded], [models.ErrRuntimeMissing] and so on.
 var (
 	// ErrEmptyQuestion says that a question or query has no text.
@@ -85,6 +85,9 @@ type SearchRequest struct {
 	Filter     *retriever.Filter `json:"filter,omitempty"`
 	OffsetUnit string            `json:"offset_unit,omitempty"`
 	Explain    bool              `json:"explain,omitempty"`
+	// Facets asks how the documents that match are spread over values of
+	// metadata; see [SearchResult].
+	Facets []retriever.FacetRequest `json:"facets,omitempty"`
 	// Groups narrows what is seen; see [Request].
 	Groups []string `json:"groups,omitzero"`
 
@@ -192,6 +195,11 @@ type SearchResult struct {
 	Hits  []Candidate `json:"hits"`
 	// Terms are the analysed terms of the query, without stop words.
 	Terms []string `json:"terms"`
+	// Facets are the counts asked for, in the order of the request. They are
+	// made of all documents that match and may be seen, not only of the hits;
+	// MatchedDocuments is how many those are.
+	Facets           []retriever.Facet `json:"facets,omitempty"`
+	MatchedDocuments *uint64           `json:"matched_documents,omitempty"`
 	// VectorCoverage is that of [Result].
 	VectorCoverage *float64           `json:"vector_coverage,omitempty"`
 	Warnings       []string           `json:"warnings"`

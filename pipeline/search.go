@@ -87,6 +87,9 @@ func (p *Pipeline) Search(ctx context.Context, request SearchRequest) (result *S
 		TimingsMS:  map[string]float64{"retrieve": milliseconds(found.took)},
 	}
 	result.VectorCoverage = ranked.coverage
+	if err := p.facets(ctx, found.index, want, request.Facets, result); err != nil {
+		return nil, err
+	}
 	if ranked.took > 0 {
 		result.TimingsMS["rank"] = milliseconds(ranked.took)
 	}

@@ -23,7 +23,7 @@ func outcome(err error) string {
 		{outcomeCancelled, []error{context.Canceled, pipeline.ErrClosed}},
 		{outcomeRefused, []error{
 			pipeline.ErrEmptyQuestion, pipeline.ErrQuestionTooLong, pipeline.ErrInvalidText, pipeline.ErrInvalidRequest,
-			models.ErrQuestionTooLong, retriever.ErrIndexNotFound, retriever.ErrInvalidFilter, retriever.ErrInvalidQuery, retriever.ErrInvalidIndexName,
+			models.ErrQuestionTooLong, retriever.ErrIndexNotFound, retriever.ErrInvalidFilter, retriever.ErrInvalidFacet, retriever.ErrInvalidQuery, retriever.ErrInvalidIndexName,
 			retriever.ErrInvalidDocument,
 		}},
 	} {

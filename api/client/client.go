@@ -122,6 +122,9 @@ func (c *Client) Search(ctx context.Context, request pipeline.SearchRequest) (*p
 	if err := exactMetadata(result.Hits); err != nil {
 		return nil, err
 	}
+	if err := plainNumbers(result.Facets); err != nil {
+		return nil, err
+	}
 	return &result, nil
 }
 

@@ -60,6 +60,7 @@ func (a *app) askCommand() *cobra.Command {
 func (a *app) searchCommand() *cobra.Command {
 	request := pipeline.SearchRequest{Access: pipeline.FullAccess()}
 	var filter string
+	var facets []string
 	cmd := &cobra.Command{
 		Use:   `search "QUERY"`,
 		Short: "Find passages without reading them",
@@ -68,6 +69,9 @@ func (a *app) searchCommand() *cobra.Command {
 			request.Query, request.Index = args[0], a.indexName
 			var err error
 			if request.Filter, err = parseFilter(filter); err != nil {
+				return err
+			}
+			if request.Facets, err = parseFacets(facets); err != nil {
 				return err
 			}
 			service, err := a.connect(cmd.Context(), pipeline.WithoutReader())
@@ -91,6 +95,7 @@ func (a *app) searchCommand() *cobra.Command {
 	flags.BoolVar(&request.Explain, "explain", false, "show the terms that made each score")
 	flags.StringVar(&request.OffsetUnit, "offset-unit", "", "codepoint (default), byte or utf16")
 	flags.StringVar(&filter, "filter", "", "only documents that match, as JSON")
+	flags.StringArrayVar(&facets, "facet", nil, `count the documents found by a field: its name, or '{"field": "year", "ranges": [{"gte": 2020}]}'; may be repeated`)
 	return cmd
 }
 
@@ -202,6 +207,7 @@ func printHits(w io.Writer, r *pipeline.SearchResult) {
 		fmt.Fprintf(w, "   %s\n   %s\n", string(text), s.dim(fmt.Sprintf("%s [%d:%d]", printable(h.DocumentID), h.Start, h.End)))
 		printTerms(w, s, h.Terms)
 	}
+	printFacets(w, s, r)
 	for _, warning := range r.Warnings {
 		fmt.Fprintln(w, "Warning:", warning)
 	}

@@ -90,7 +90,7 @@ func indexBody(c Config, m meta, aliases ...string) object {
 				fieldBorn:     object{"type": "long"},
 				fieldOrdinal:  object{"type": "integer"},
 				fieldGroups:   object{"type": "keyword", "doc_values": false},
-				fieldMetadata: object{"type": "keyword", "doc_values": false},
+				fieldMetadata: keyword, // its values are counted, see facets.go
 				fieldRecord:   object{"type": "object", "enabled": false},
 			},
 		},

@@ -24,6 +24,7 @@ func Run(t *testing.T, newBackend func(t *testing.T) retriever.Backend) {
 		{"search", testSearch},
 		{"filter", testFilter},
 		{"groups", testGroups},
+		{"facets", testFacets},
 		{"concurrency", testConcurrency},
 		{"lifecycle", testLifecycle},
 		{"vectors", testVectors},

@@ -45,6 +45,7 @@ const (
 	CodeInvalidText       = "invalid_text"
 	CodeInvalidRequest    = "invalid_request"
 	CodeInvalidFilter     = "invalid_filter"
+	CodeInvalidFacet      = "invalid_facet"
 	CodeInvalidQuery      = "invalid_query"
 	CodeInvalidDocument   = "invalid_document"
 	CodeInvalidIndexName  = "invalid_index_name"
@@ -98,6 +99,7 @@ func Pairs() []Pair {
 		{CodeRebuilding, []error{pipeline.ErrRebuilding}},
 		{CodeIndexReadOnly, []error{retriever.ErrReadOnly}},
 		{CodeInvalidFilter, []error{retriever.ErrInvalidFilter}},
+		{CodeInvalidFacet, []error{retriever.ErrInvalidFacet}},
 		{CodeInvalidQuery, []error{retriever.ErrInvalidQuery}},
 		{CodeInvalidDocument, []error{retriever.ErrInvalidDocument}},
 		{CodeInvalidIndexName, []error{retriever.ErrInvalidIndexName}},
