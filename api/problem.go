@@ -127,6 +127,8 @@ func kindOf(code string) kind {
 		return kind{status: 409, title: "The index is being rebuilt", advice: "Wait until it is through: GET /v1/indexes/{index}/rebuild tells how far it is."}
 	case wire.CodeIndexLocked:
 		return kind{status: 503, title: "The index is in use by another process", advice: "End the other process that uses the data directory.", retryAfter: "5"}
+	case wire.CodeIndexUnavailable:
+		return kind{status: 503, title: "The index server is not available", advice: "Needle tried several times. See whether Elasticsearch runs, and send it again.", retryAfter: "5"}
 	case wire.CodeModelRefused:
 		return kind{status: 409, title: "The model was not exchanged", advice: "The one that was there goes on answering.", open: true}
 	case wire.CodeInvalidBundle:

@@ -34,6 +34,9 @@ var (
 	ErrInvalidQuery = errors.New("invalid query")
 	// ErrNoSpace says that the disk is full; nothing stored was lost.
 	ErrNoSpace = errors.New("no space left on disk")
+	// ErrUnavailable says that the server that keeps the indexes cannot be
+	// reached or is overloaded, also after retries.
+	ErrUnavailable = errors.New("the index server is not available")
 	// ErrClosed says that the index was closed.
 	ErrClosed = errors.New("index is closed")
 )

@@ -5,6 +5,8 @@ import (
 
 	"github.com/needle-search/needle/retriever"
 	"github.com/needle-search/needle/retriever/elastic"
+	"github.com/needle-search/needle/store"
+	records "github.com/needle-search/needle/store/elastic"
 )
 
 // elasticConfig makes the settings of the Elasticsearch retriever the section
@@ -15,4 +17,11 @@ type elasticConfig struct {
 
 func (c *elasticConfig) Open(context.Context, string) (retriever.Backend, error) {
 	return elastic.New(c.Config)
+}
+
+// OpenStore keeps keys, feedback and the like on the same server, so that all
+// servers that use it share them. The dot keeps the name apart from those of
+// indexes.
+func (c *elasticConfig) OpenStore(ctx context.Context) (store.Driver, error) {
+	return records.Open(ctx, records.Config{Connection: c.Connection, Index: c.IndexPrefix + "store.records", Replicas: c.Replicas})
 }

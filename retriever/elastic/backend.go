@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/needle-search/needle/internal/esclient"
 	"github.com/needle-search/needle/retriever"
 )
 
@@ -37,11 +38,11 @@ func New(config Config) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("elastic: %w", err)
 	}
-	c, err := newClient(config)
+	c, err := esclient.New(config.Connection)
 	if err != nil {
 		return nil, fmt.Errorf("elastic: %w", err)
 	}
-	return &Backend{config: config, analyzer: analyzer, client: c, open: map[string]int{}}, nil
+	return &Backend{config: config, analyzer: analyzer, client: &client{c}, open: map[string]int{}}, nil
 }
 
 func (b *Backend) fail(operation, name string, err error) error {
@@ -191,14 +192,14 @@ func (b *Backend) create(ctx context.Context, name string) (*Index, error) {
 	concrete := b.concrete(name)
 	body := indexBody(c, m, b.alias(name), concrete+writeSuffix)
 	err := b.client.do(ctx, request{method: http.MethodPut, path: "/" + concrete, body: body}, nil)
-	var e *serverError
+	var e *esclient.Error
 	switch {
 	case errors.Is(err, retriever.ErrIndexExists):
 		// It may be ours, if the answer to a first attempt was lost.
 		if _, found, describeErr := b.describe(ctx, name); describeErr != nil || found.Token != m.Token {
 			return nil, err
 		}
-	case asServerError(err, &e) && e.status == http.StatusBadRequest && strings.Contains(e.reason, "analyzer"):
+	case errors.As(err, &e) && e.Status == http.StatusBadRequest && strings.Contains(e.Reason, "analyzer"):
 		return nil, explainAnalyzer(err, b.analyzer)
 	case err != nil:
 		return nil, err
@@ -276,7 +277,7 @@ func (b *Backend) Close() error {
 	defer b.lock.Unlock()
 	if !b.closed {
 		b.closed = true
-		b.client.close()
+		b.client.Close()
 	}
 	return nil
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
+	"github.com/needle-search/needle/internal/esclient"
 	"github.com/needle-search/needle/retriever"
 )
 
@@ -89,12 +91,12 @@ func (b *bulk) flush(ctx context.Context) error {
 	x := b.index
 	for attempt := 0; len(b.actions) > 0; attempt++ {
 		if attempt > 0 {
-			if err := x.client.pause(ctx, attempt, 0); err != nil {
+			if err := x.client.Pause(ctx, attempt, 0); err != nil {
 				return err
 			}
 		}
 		later, err := b.send(ctx)
-		if err == nil && len(later) > 0 && attempt >= x.client.retries {
+		if err == nil && len(later) > 0 && attempt >= x.client.Retries() {
 			err = fmt.Errorf("%w: it puts off bulk requests", ErrUnavailable)
 		}
 		if err != nil {
@@ -114,8 +116,8 @@ func (b *bulk) send(ctx context.Context) (later []action, err error) {
 		b.actions[i].append(&body)
 	}
 	type item struct {
-		Status int        `json:"status"`
-		Error  *itemError `json:"error"`
+		Status int             `json:"status"`
+		Error  *esclient.Fault `json:"error"`
 	}
 	var answer struct {
 		Errors bool              `json:"errors"`
@@ -136,9 +138,9 @@ func (b *bulk) send(ctx context.Context) (later []action, err error) {
 			if it.Error == nil {
 				continue
 			}
-			fault := &serverError{status: it.Status, kind: it.Error.Type, reason: it.Error.text(), addresses: x.client.addresses}
+			fault := x.client.itemFault(it.Status, *it.Error)
 			switch {
-			case fault.Is(ErrUnavailable):
+			case errors.Is(fault, ErrUnavailable):
 				later = append(later, b.actions[i])
 			case it.Status == http.StatusBadRequest || it.Status == http.StatusRequestEntityTooLarge:
 				b.fault(b.actions[i].owner, fault)

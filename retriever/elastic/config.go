@@ -5,25 +5,21 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/needle-search/needle/internal/esclient"
 )
+
+// Connection says where the cluster is and how to sign in.
+type Connection = esclient.Config
 
 // Config says where the server is and how indexes are analysed and scored.
 // Start from [DefaultConfig].
 type Config struct {
-	// Addresses are the URLs of the cluster's nodes, without user and password.
-	Addresses []string `yaml:"addresses"`
-	// Username is the user for HTTP basic authentication; PasswordEnv names the
-	// environment variable with the password.
-	Username    string `yaml:"username"`
-	PasswordEnv string `yaml:"password_env"`
-	// APIKeyEnv names the environment variable with an encoded API key, which is
-	// used instead of a user and password.
-	APIKeyEnv string `yaml:"api_key_env"`
+	// Connection says where the cluster is and how to sign in.
+	Connection `yaml:",inline"`
 	// IndexPrefix starts the names of all Elasticsearch indexes and aliases.
 	IndexPrefix string `yaml:"index_prefix"`
 	// Analyzer names the text analysis: "standard" (lower case and stop words,
@@ -45,13 +41,6 @@ type Config struct {
 	Shards int `yaml:"shards"`
 	// Replicas is the number of copies of each shard of a new index.
 	Replicas int `yaml:"replicas"`
-	// Timeout bounds one attempt of one request.
-	Timeout time.Duration `yaml:"timeout"`
-	// Retries says how often a request is tried again when the server is
-	// overloaded or cannot be reached. The waits grow, with jitter.
-	Retries int `yaml:"retries"`
-	// RetryWait is the wait before the first retry.
-	RetryWait time.Duration `yaml:"retry_wait"`
 	// BulkDocuments and BulkBytes bound what one bulk request carries. A larger
 	// document takes several requests.
 	BulkDocuments int `yaml:"bulk_documents"`
@@ -63,9 +52,6 @@ const (
 	maxK1        = 100
 	maxShards    = 1024
 	maxReplicas  = 100
-	maxTimeout   = time.Hour
-	maxRetries   = 20
-	maxRetryWait = time.Minute
 	maxBulkItems = 100_000
 	minBulkBytes = 1 << 10
 	maxBulkBytes = 90 << 20 // the server refuses requests of 100 MB
@@ -74,9 +60,8 @@ const (
 // DefaultConfig returns the settings for English text on a local server.
 func DefaultConfig() Config {
 	return Config{
-		Addresses: []string{"http://127.0.0.1:9200"}, IndexPrefix: "needle-", Analyzer: analyzerStandard, K1: 1.2, B: 0.75,
-		Shards: 1, Replicas: 1, Timeout: 30 * time.Second, Retries: 5, RetryWait: 200 * time.Millisecond,
-		BulkDocuments: 1000, BulkBytes: 5 << 20,
+		Connection: esclient.DefaultConfig(), IndexPrefix: "needle-", Analyzer: analyzerStandard, K1: 1.2, B: 0.75,
+		Shards: 1, Replicas: 1, BulkDocuments: 1000, BulkBytes: 5 << 20,
 	}
 }
 
@@ -119,20 +104,8 @@ var prefixPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
 func (c Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if len(c.Addresses) == 0 {
-		fault("addresses: the list is empty; give the URL of at least one node")
-	}
-	for i, address := range c.Addresses {
-		// The address is not repeated: it may hold a password by mistake.
-		if err := checkAddress(address); err != nil {
-			fault("addresses: number %d %w", i+1, err)
-		}
-	}
-	if c.APIKeyEnv != "" && (c.Username != "" || c.PasswordEnv != "") {
-		fault("api_key_env: cannot be set together with username or password_env")
-	}
-	if (c.Username == "") != (c.PasswordEnv == "") {
-		fault("username: needs password_env, and password_env needs username")
+	if err := c.Connection.Validate(); err != nil {
+		faults = append(faults, err)
 	}
 	if !prefixPattern.MatchString(c.IndexPrefix) {
 		fault("index_prefix: %q is not allowed; use 1 to 100 of a-z, 0-9, ., - and _, starting with a letter or a digit", c.IndexPrefix)
@@ -155,33 +128,12 @@ func (c Config) Validate() error {
 		key              string
 		value, low, high int
 	}{
-		{"shards", c.Shards, 1, maxShards}, {"replicas", c.Replicas, 0, maxReplicas}, {"retries", c.Retries, 0, maxRetries},
+		{"shards", c.Shards, 1, maxShards}, {"replicas", c.Replicas, 0, maxReplicas},
 		{"bulk_documents", c.BulkDocuments, 1, maxBulkItems}, {"bulk_bytes", c.BulkBytes, minBulkBytes, maxBulkBytes},
 	} {
 		if n.value < n.low || n.value > n.high {
 			fault("%s: %d is not allowed; use a number from %d to %d", n.key, n.value, n.low, n.high)
 		}
 	}
-	if c.Timeout <= 0 || c.Timeout > maxTimeout {
-		fault("timeout: %v is not allowed; use a duration above 0s, up to %v", c.Timeout, maxTimeout)
-	}
-	if c.RetryWait <= 0 || c.RetryWait > maxRetryWait {
-		fault("retry_wait: %v is not allowed; use a duration above 0s, up to %v", c.RetryWait, maxRetryWait)
-	}
 	return errors.Join(faults...)
-}
-
-func checkAddress(address string) error {
-	u, err := url.Parse(address)
-	switch {
-	case err != nil:
-		return errors.New("is not a URL")
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return errors.New("is not an http or https URL with a host")
-	case u.User != nil:
-		return errors.New("holds a user or password; use username and password_env")
-	case u.RawQuery != "" || u.Fragment != "":
-		return errors.New("has a query or fragment")
-	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/needle-search/needle/internal/esclient"
 	"github.com/needle-search/needle/retriever"
 )
 
@@ -78,37 +79,21 @@ func TestNumberTermsSort(t *testing.T) {
 	})
 }
 
-// FuzzServerError feeds what a proxy or a server of another kind may answer.
-func FuzzServerError(f *testing.F) {
-	f.Add(404, []byte(`{"error":{"type":"index_not_found_exception","reason":"no such index","root_cause":[{"reason":"x"}],"caused_by":{"reason":"y"}}}`))
-	f.Add(405, []byte(`{"error":"Incorrect HTTP method"}`))
-	f.Add(502, []byte(`<html>`))
-	f.Add(400, []byte(`{"error":{"caused_by":null,"root_cause":[{}]}}`))
-	f.Fuzz(func(t *testing.T, status int, body []byte) {
-		e := newServerError(status, body, "http://x")
-		if !strings.Contains(e.Error(), "http://x") {
-			t.Errorf("%v does not name the server", e)
-		}
-		_ = errors.Is(e, retriever.ErrNoSpace)
-	})
-}
-
 func TestServerErrorIs(t *testing.T) {
 	for name, test := range map[string]struct {
-		status int
-		body   string
-		want   error
+		refusal esclient.Error
+		want    error
 	}{
-		"missing":  {http.StatusNotFound, `{"error":{"type":"index_not_found_exception"}}`, retriever.ErrIndexNotFound},
-		"exists":   {http.StatusBadRequest, `{"error":{"type":"resource_already_exists_exception"}}`, retriever.ErrIndexExists},
-		"full":     {http.StatusTooManyRequests, `{"error":{"type":"cluster_block_exception","reason":"disk usage exceeded flood-stage watermark"}}`, retriever.ErrNoSpace},
-		"busy":     {http.StatusTooManyRequests, `{"error":{"type":"es_rejected_execution_exception"}}`, ErrUnavailable},
-		"gateway":  {http.StatusBadGateway, `<html>`, ErrUnavailable},
-		"not mine": {http.StatusBadRequest, `{}`, nil},
+		"missing":  {esclient.Error{Status: http.StatusNotFound, Kind: "index_not_found_exception"}, retriever.ErrIndexNotFound},
+		"exists":   {esclient.Error{Status: http.StatusBadRequest, Kind: "resource_already_exists_exception"}, retriever.ErrIndexExists},
+		"full":     {esclient.Error{Status: http.StatusTooManyRequests, Kind: "cluster_block_exception", Reason: "disk usage exceeded flood-stage watermark"}, retriever.ErrNoSpace},
+		"busy":     {esclient.Error{Status: http.StatusTooManyRequests, Kind: "es_rejected_execution_exception"}, retriever.ErrUnavailable},
+		"gateway":  {esclient.Error{Status: http.StatusBadGateway}, retriever.ErrUnavailable},
+		"not mine": {esclient.Error{Status: http.StatusBadRequest}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := newServerError(test.status, []byte(test.body), "x")
-			for _, sentinel := range []error{retriever.ErrIndexNotFound, retriever.ErrIndexExists, retriever.ErrNoSpace, ErrUnavailable} {
+			e := known(&test.refusal)
+			for _, sentinel := range []error{retriever.ErrIndexNotFound, retriever.ErrIndexExists, retriever.ErrNoSpace, retriever.ErrUnavailable} {
 				if got, want := errors.Is(e, sentinel), sentinel == test.want; got != want {
 					t.Errorf("Is(%v) = %v, want %v", sentinel, got, want)
 				}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/needle-search/needle/internal/esclient"
 	"github.com/needle-search/needle/retriever"
 )
 
@@ -191,9 +193,9 @@ func (x *Index) aggregate(ctx context.Context, query, aggregations object) (map[
 	body := object{"size": 0, "track_total_hits": false, "query": query, "aggs": aggregations}
 	path := "/" + x.concrete + "/_search?allow_partial_search_results=false"
 	err := x.client.do(ctx, request{method: http.MethodPost, path: path, body: body}, &answer)
-	var e *serverError
+	var e *esclient.Error
 	switch {
-	case asServerError(err, &e) && strings.Contains(e.reason, "Can't load fielddata on ["+fieldMetadata+"]"):
+	case errors.As(err, &e) && strings.Contains(e.Reason, "Can't load fielddata on ["+fieldMetadata+"]"):
 		return nil, fmt.Errorf("%w: the index was made before values could be counted; make it anew", retriever.ErrInvalidFacet)
 	case err != nil:
 		return nil, err

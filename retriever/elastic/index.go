@@ -2,12 +2,12 @@ package elastic
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/needle-search/needle/internal/esclient"
 	"github.com/needle-search/needle/retriever"
 )
 
@@ -51,8 +51,6 @@ func (x *Index) fail(operation string, err error) error {
 }
 
 func (x *Index) writeAlias() string { return x.concrete + writeSuffix }
-
-func asServerError(err error, target **serverError) bool { return errors.As(err, target) }
 
 // begin starts a call; the returned function ends it.
 func (x *Index) begin(ctx context.Context) (end func(), err error) {
@@ -159,8 +157,7 @@ func (x *Index) storedBytes(ctx context.Context) (int64, error) {
 		} `json:"_all"`
 	}
 	err := x.client.do(ctx, request{method: http.MethodGet, path: "/" + x.concrete + "/_stats/store"}, &answer)
-	var e *serverError
-	if asServerError(err, &e) && e.status == http.StatusForbidden {
+	if esclient.Status(err) == http.StatusForbidden {
 		return 0, nil
 	}
 	return answer.All.Primaries.Store.Bytes, err

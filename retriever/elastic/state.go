@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/needle-search/needle/internal/esclient"
 	"github.com/needle-search/needle/retriever"
 )
 
@@ -121,8 +122,7 @@ func (x *Index) readState(ctx context.Context) (*view, error) {
 		} `json:"_source"`
 	}
 	err := x.client.do(ctx, request{method: http.MethodGet, path: "/" + x.concrete + "/_doc/" + stateID}, &answer)
-	var e *serverError
-	if asServerError(err, &e) && e.status == http.StatusNotFound && e.kind == "" {
+	if esclient.Status(err) == http.StatusNotFound && !esclient.Missing(err) {
 		return &view{state: state{Format: formatVersion, Token: x.meta.Token}, sequence: -1}, nil
 	}
 	if err != nil {
@@ -139,7 +139,7 @@ func (x *Index) readState(ctx context.Context) (*view, error) {
 }
 
 // writeState replaces the state that a view was read from. If somebody else
-// replaced it meanwhile, the error satisfies isConflict. The call does not end
+// replaced it meanwhile, the error satisfies esclient.Conflict. The call does not end
 // with the caller's context: its outcome must be known.
 func (x *Index) writeState(ctx context.Context, from *view, next state) (*view, error) {
 	next.Format, next.Token, next.Change = formatVersion, x.meta.Token, newToken()
@@ -156,7 +156,7 @@ func (x *Index) writeState(ctx context.Context, from *view, next state) (*view, 
 	ctx = context.WithoutCancel(ctx)
 	body := source{Kind: kindState, Record: &next}
 	err := x.client.do(ctx, request{method: http.MethodPut, path: path, body: body}, &answer)
-	if isConflict(err) {
+	if esclient.Conflict(err) {
 		// It may be our own change, whose answer was lost before a retry.
 		if now, readErr := x.readState(ctx); readErr == nil && now.Change == next.Change {
 			return now, nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/needle-search/needle/internal/esclient"
 	"github.com/needle-search/needle/retriever"
 )
 
@@ -108,13 +109,13 @@ func (x *Index) retryConflicts(ctx context.Context, change func() error) error {
 		}
 		// What was begun is never committed; its numbers become a hole.
 		x.epoch = 0
-		if !isConflict(err) {
+		if !esclient.Conflict(err) {
 			return err
 		}
 		if try == commitTries {
 			return fmt.Errorf("%w, which commits all the time; its changes and these cannot both go on: %w", retriever.ErrLocked, err)
 		}
-		if err := x.client.pause(ctx, try, 0); err != nil {
+		if err := x.client.Pause(ctx, try, 0); err != nil {
 			return err
 		}
 		if err := x.refreshView(ctx); err != nil {

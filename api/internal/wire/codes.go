@@ -61,6 +61,7 @@ const (
 	CodeIndexDamaged      = "index_damaged"
 	CodeIndexNewerVersion = "index_newer_version"
 	CodeIndexLocked       = "index_locked"
+	CodeIndexUnavailable  = "index_unavailable"
 	CodeIndexReadOnly     = "index_read_only"
 	CodeInvalidBackup     = "invalid_backup"
 	CodeRebuilding        = "rebuilding"
@@ -114,6 +115,7 @@ func Pairs() []Pair {
 		{CodeIndexDamaged, []error{retriever.ErrCorrupt}},
 		{CodeIndexNewerVersion, []error{retriever.ErrVersion}},
 		{CodeIndexLocked, []error{retriever.ErrLocked}},
+		{CodeIndexUnavailable, []error{retriever.ErrUnavailable}},
 		{CodeInvalidBundle, []error{models.ErrInvalidBundle}},
 		{CodeClosed, []error{pipeline.ErrClosed, retriever.ErrClosed, models.ErrModelClosed}},
 		{CodeDeadlineExceeded, []error{context.DeadlineExceeded}},
