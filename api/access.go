@@ -18,6 +18,11 @@ type Access struct {
 	// Tokens checks bearer tokens that are no keys; nil means that there are
 	// none. With a verifier every request needs a key or token.
 	Tokens TokenVerifier
+	// FeedbackPerHour is how much feedback a caller may send in an hour; 0 means
+	// 1000.
+	FeedbackPerHour int
+	// Judging says how feedback is weighed.
+	Judging store.Judging
 	// LocalToken, unless empty, lets tools of this machine do everything; see
 	// docs/security.md.
 	LocalToken string
@@ -33,5 +38,6 @@ type Access struct {
 
 func (a Access) withDefaults() Access {
 	a.DefaultIndex = cmp.Or(a.DefaultIndex, "default")
+	a.FeedbackPerHour = cmp.Or(max(0, a.FeedbackPerHour), 1000)
 	return a
 }

@@ -241,28 +241,36 @@ func (s *Server) allowedNow(c *gin.Context, who auth.Identity) error {
 	if burst < 1 {
 		burst = max(1, int(math.Ceil(who.Rate)))
 	}
-	now := time.Now()
-	s.limiters.mu.Lock()
-	l := s.limiters.byID[who.ID]
-	if l == nil {
-		if len(s.limiters.byID) >= maxLimiters {
-			// One that is full is the same as a new one.
-			for id, old := range s.limiters.byID {
-				if old.TokensAt(now) >= float64(old.Burst()) {
-					delete(s.limiters.byID, id)
-				}
-			}
-		}
-		l = rate.NewLimiter(rate.Limit(who.Rate), burst)
-		s.limiters.byID[who.ID] = l
-	}
-	s.limiters.mu.Unlock()
-	r := l.ReserveN(now, 1)
-	wait := r.DelayFrom(now)
+	wait := s.limiters.take(who.ID, rate.Limit(who.Rate), burst)
 	if wait <= 0 {
 		return nil
 	}
-	r.CancelAt(now)
 	c.Header("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	return fmt.Errorf("%w: %g requests a second, %d at once", auth.ErrRateLimited, who.Rate, burst)
+}
+
+// take takes one off what a caller may send, or says how long it must wait.
+func (ls *limiters) take(id string, limit rate.Limit, burst int) time.Duration {
+	now := time.Now()
+	ls.mu.Lock()
+	l := ls.byID[id]
+	if l == nil {
+		if len(ls.byID) >= maxLimiters {
+			// One that is full is the same as a new one.
+			for id, old := range ls.byID {
+				if old.TokensAt(now) >= float64(old.Burst()) {
+					delete(ls.byID, id)
+				}
+			}
+		}
+		l = rate.NewLimiter(limit, burst)
+		ls.byID[id] = l
+	}
+	ls.mu.Unlock()
+	r := l.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait > 0 {
+		r.CancelAt(now)
+	}
+	return wait
 }

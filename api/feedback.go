@@ -2,10 +2,10 @@ package api
 
 import (
 	"context"
-	"errors"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -19,6 +19,9 @@ import (
 
 // maxComment is the longest comment in bytes.
 const maxComment = 4 << 10
+
+// maxUser is the longest name of a person in bytes.
+const maxUser = 200
 
 // addFeedback keeps what somebody says of an answer.
 func (s *Server) addFeedback(c *gin.Context) error {
@@ -35,6 +38,8 @@ func (s *Server) addFeedback(c *gin.Context) error {
 		return fmt.Errorf("%w: question: has %d bytes; allowed are %d", store.ErrInvalidRecord, len(body.Question), pipeline.MaxQuestionBytes)
 	case len(body.Comment) > maxComment:
 		return fmt.Errorf("%w: comment: has %d bytes; allowed are %d", store.ErrInvalidRecord, len(body.Comment), maxComment)
+	case len(body.User) > maxUser:
+		return fmt.Errorf("%w: user: has %d bytes; allowed are %d", store.ErrInvalidRecord, len(body.User), maxUser)
 	case len(body.Model) > 200:
 		return fmt.Errorf("%w: model: has %d bytes; allowed are 200", store.ErrInvalidRecord, len(body.Model))
 	case body.Generation < 0:
@@ -44,8 +49,10 @@ func (s *Server) addFeedback(c *gin.Context) error {
 	f := store.Feedback{
 		Index: s.indexOf(body.Index), Question: body.Question, Verdict: store.Verdict(body.Verdict), DocumentID: body.DocumentID,
 		Answer: body.Answer, Start: body.Start, End: body.End, Comment: body.Comment,
+		ReplacesStart: body.ReplacesStart, ReplacesEnd: body.ReplacesEnd,
 		Model: body.Model, Generation: uint64(body.Generation), By: identity(c).ID,
 	}
+	f.User = hashedUser(f.By, body.User)
 	if err := view.checkFeedback(ctx, f); err != nil {
 		return err
 	}
@@ -56,6 +63,9 @@ func (s *Server) addFeedback(c *gin.Context) error {
 		if _, err := view.visible(ctx, f.Index, f.DocumentID); err != nil {
 			return err
 		}
+	}
+	if err := s.feedbackAllowed(c); err != nil {
+		return err
 	}
 	f, err = kept.AddFeedback(ctx, f)
 	if err != nil {
@@ -90,7 +100,20 @@ func (g guarded) checkFeedback(ctx context.Context, f store.Feedback) error {
 	if text, ok := slice(d.Text, f.Start, f.End); !ok || text != f.Answer {
 		return fmt.Errorf("%w: answer: is not what stands at start %d to end %d of the document, in code points", store.ErrInvalidRecord, f.Start, f.End)
 	}
+	if _, ok := slice(d.Text, f.ReplacesStart, f.ReplacesEnd); !ok && f.ReplacesEnd != 0 {
+		return fmt.Errorf("%w: replaces_start, replaces_end: %d to %d is no stretch of the document, in code points", store.ErrInvalidRecord, f.ReplacesStart, f.ReplacesEnd)
+	}
 	return nil
+}
+
+// hashedUser names a person so that the same one is known again, within one
+// key, and nobody can read who it is.
+func hashedUser(by, user string) string {
+	if user == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(by + "\x00" + user))
+	return hex.EncodeToString(sum[:8])
 }
 
 // slice returns a stretch of a text by code points.
@@ -109,86 +132,4 @@ func slice(text string, start, end int) (string, bool) {
 		at++
 	}
 	return text[from:], true
-}
-
-// exportFeedback returns the feedback about an index as a data set. The texts
-// are those of the documents as they are now.
-func (s *Server) exportFeedback(c *gin.Context) error {
-	kept, err := s.store()
-	if err != nil {
-		return err
-	}
-	index := s.indexOf(c.Query("index"))
-	if index == wire.DefaultIndex {
-		index = s.config.DefaultIndex
-	}
-	ctx, view := c.Request.Context(), s.view(c)
-	if err := view.may(index, auth.Admin); err != nil {
-		return err
-	}
-	if err := retriever.ValidIndexName(index); err != nil {
-		return err
-	}
-	if _, err := s.service.Stats(ctx, index); err != nil {
-		return err
-	}
-	e := export{view: view, set: wire.SQuAD{Version: "v2.0", Data: []wire.SQuADArticle{}}}
-	if err := kept.EachFeedback(ctx, index, func(f store.Feedback) error { return e.add(ctx, f) }); err != nil {
-		return err
-	}
-	return s.writeJSON(c, http.StatusOK, e.set)
-}
-
-// export gathers questions by document; feedback comes in order of documents.
-type export struct {
-	view guarded
-	set  wire.SQuAD
-	// id and document are those of the last feedback; the document is nil if it
-	// is gone.
-	id       string
-	document *retriever.Document
-	open     bool
-}
-
-func (e *export) add(ctx context.Context, f store.Feedback) error {
-	impossible := f.Verdict == store.Unanswerable
-	if f.Erased || f.DocumentID == "" || f.Verdict == store.Wrong || !impossible && f.Answer == "" {
-		e.set.LeftOut++
-		return nil
-	}
-	if f.DocumentID != e.id {
-		e.id, e.document, e.open = f.DocumentID, nil, false
-		d, err := e.view.visible(ctx, f.Index, f.DocumentID)
-		switch {
-		case err == nil:
-			e.document = &d
-		case !errors.Is(err, retriever.ErrDocumentNotFound):
-			return err
-		}
-	}
-	if e.document == nil {
-		e.set.LeftOut++
-		return nil
-	}
-	question := wire.SQuADQuestion{ID: f.ID, Question: strings.TrimSpace(f.Question), IsImpossible: impossible, Answers: []wire.SQuADAnswer{}}
-	if !impossible {
-		if text, ok := slice(e.document.Text, f.Start, f.End); !ok || text != f.Answer {
-			e.set.LeftOut++ // the document has changed since
-			return nil
-		}
-		question.Answers = append(question.Answers, wire.SQuADAnswer{Text: f.Answer, AnswerStart: f.Start})
-	}
-	if !e.open {
-		e.open = true
-		title := e.document.Title
-		if title == "" {
-			title = e.id
-		}
-		e.set.Data = append(e.set.Data, wire.SQuADArticle{Title: title, Paragraphs: []wire.SQuADParagraph{{
-			DocumentID: e.id, Context: e.document.Text, QAs: []wire.SQuADQuestion{},
-		}}})
-	}
-	paragraph := &e.set.Data[len(e.set.Data)-1].Paragraphs[0]
-	paragraph.QAs = append(paragraph.QAs, question)
-	return nil
 }

@@ -98,6 +98,9 @@ func routeCases() map[string]routeCase {
 		"DELETE /v1/indexes/:index/documents/*id": {path: "/v1/indexes/INDEX/documents/d", own: writers, ok: 204},
 
 		"POST /v1/feedback":               {path: "/v1/feedback", body: `{"question":"x","index":"INDEX","verdict":"missing"}`, own: readers, ok: 201},
+		"GET /v1/feedback":                {path: "/v1/feedback?index=INDEX", own: admins},
+		"GET /v1/feedback/:case":          {path: "/v1/feedback/gone0000?index=INDEX", own: admins, ok: 404},
+		"POST /v1/feedback/review":        {path: "/v1/feedback/review", body: `{"ids":["gone0000"],"decision":"accept","index":"INDEX"}`, own: admins, ok: 404},
 		"GET /v1/feedback/export":         {path: "/v1/feedback/export?index=INDEX", own: admins},
 		"POST /v1/indexes/:index/compact": {path: "/v1/indexes/INDEX/compact", own: admins},
 		"POST /v1/indexes/:index/verify":  {path: "/v1/indexes/INDEX/verify", own: admins},

@@ -63,6 +63,8 @@ func kindOf(code string) kind {
 		return kind{status: 429, title: "The key is used too often", advice: "Send it again after the seconds that Retry-After names.", open: true}
 	case wire.CodeInvalidRecord:
 		return kind{status: 400, title: "The entry cannot be stored", open: true}
+	case wire.CodeFeedbackNotFound:
+		return kind{status: 404, title: "There is no such feedback", advice: "GET /v1/feedback lists what there is.", open: true}
 	case wire.CodeKeyNotFound:
 		return kind{status: 404, title: "There is no such key", advice: "GET /v1/keys lists them."}
 	case wire.CodePreconditionFailed:

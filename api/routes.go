@@ -45,7 +45,10 @@ func (s *Server) routes(e *gin.Engine) {
 	e.POST("/rerank", s.limited(s.rerank))
 
 	e.POST("/v1/feedback", s.limited(s.idempotent(s.addFeedback)))
-	e.GET("/v1/feedback/export", s.limited(s.exportFeedback, "index"))
+	e.GET("/v1/feedback", s.limited(s.listFeedback, "index", "state", "after", "limit"))
+	e.POST("/v1/feedback/review", s.limited(noIdempotency("the same review twice changes nothing.", s.reviewFeedback)))
+	e.GET("/v1/feedback/export", s.limited(s.exportFeedback, "index", "format", "include"))
+	e.GET("/v1/feedback/:case", s.limited(s.getFeedbackCase, "index"))
 
 	e.GET("/v1/keys", s.limited(s.listKeys))
 	e.POST("/v1/keys", s.limited(noIdempotency("the answer holds a secret, which is not kept.", s.createKey)))

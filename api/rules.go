@@ -54,8 +54,11 @@ func rules() map[string]rule {
 		"GET /v1/models":        {roles: []auth.Role{auth.Search}, on: onAny},
 		"PUT /v1/models/reader": {roles: []auth.Role{auth.Admin}, on: onServer, audited: true},
 
-		"POST /v1/feedback":       {roles: []auth.Role{auth.Search}, on: onAny, audited: true},
-		"GET /v1/feedback/export": {roles: []auth.Role{auth.Admin}, on: onAny, audited: true},
+		"POST /v1/feedback":        {roles: []auth.Role{auth.Search}, on: onAny, audited: true},
+		"GET /v1/feedback":         {roles: []auth.Role{auth.Admin}, on: onAny},
+		"GET /v1/feedback/:case":   {roles: []auth.Role{auth.Admin}, on: onAny},
+		"POST /v1/feedback/review": {roles: []auth.Role{auth.Admin}, on: onAny, audited: true},
+		"GET /v1/feedback/export":  {roles: []auth.Role{auth.Admin}, on: onAny, audited: true},
 
 		"GET /v1/indexes":           {roles: []auth.Role{auth.Search, auth.Write}, on: onAny},
 		"GET /v1/indexes/:index":    {roles: []auth.Role{auth.Search, auth.Write}, on: onIndex},

@@ -110,7 +110,9 @@ type Server struct {
 	rules    map[string]rule
 	auditLog auditLog
 	limiters limiters
-	locks    documentLocks
+	// feedbackLimiters hold what each caller may still say of answers.
+	feedbackLimiters limiters
+	locks            documentLocks
 }
 
 // New returns a server in front of a service. A nil logger is silent.
@@ -135,7 +137,7 @@ func New(service pipeline.Service, config Config, logger *slog.Logger) (*Server,
 		rules:   rules(),
 	}
 	s.locks.seed = maphash.MakeSeed()
-	s.limiters.byID = make(map[string]*rate.Limiter)
+	s.limiters.byID, s.feedbackLimiters.byID = make(map[string]*rate.Limiter), make(map[string]*rate.Limiter)
 	s.auditLog.out = config.Audit
 	s.engine = newEngine(s.routes)
 	if s.handler, err = s.crossOrigin(s.engine); err != nil {

@@ -16,6 +16,8 @@ type Monitor struct {
 	// Rollback puts the model before back when the canaries raise an alarm
 	// after an exchange.
 	Rollback bool `yaml:"rollback"`
+	// Feedback is about what users say of answers.
+	Feedback Feedback `yaml:"feedback"`
 	// Drift holds live questions and results against a reference, by their
 	// numbers only.
 	Drift bool `yaml:"drift"`
@@ -32,7 +34,7 @@ type Monitor struct {
 }
 
 func defaultMonitor() Monitor {
-	return Monitor{Interval: time.Hour, Settle: 10 * time.Second, Drift: true, DriftWindow: 500, Retention: 30 * 24 * time.Hour, Redact: true}
+	return Monitor{Interval: time.Hour, Settle: 10 * time.Second, Drift: true, DriftWindow: 500, Retention: 30 * 24 * time.Hour, Redact: true, Feedback: defaultFeedback()}
 }
 
 func (m Monitor) validate(fault func(key string, value any, allowed string)) {
@@ -42,6 +44,7 @@ func (m Monitor) validate(fault func(key string, value any, allowed string)) {
 	if m.Settle < 100*time.Millisecond {
 		fault("monitor.settle", m.Settle, "a duration of 100ms or more")
 	}
+	m.Feedback.validate(fault)
 	if m.DriftWindow < 50 {
 		fault("monitor.drift_window", m.DriftWindow, "50 questions or more")
 	}

@@ -44,7 +44,9 @@ func serverAccess(ctx context.Context, cfg *pipeline.Config, p *pipeline.Pipelin
 		RequireKeys:  cfg.Server.Auth.Required,
 		LocalToken:   auth.KeyPrefix + "local_" + strings.ToLower(rand.Text()),
 		DefaultIndex: cfg.Index,
-		CORSOrigins:  cfg.Server.CORSOrigins,
+
+		FeedbackPerHour: cfg.Monitor.Feedback.MaxPerHour, Judging: cfg.Monitor.Feedback.Judging(),
+		CORSOrigins: cfg.Server.CORSOrigins,
 	}
 	if jwt := cfg.Server.Auth.JWT; jwt.Enabled() {
 		if access.Tokens, err = tokenVerifier(jwt); err != nil {

@@ -33,6 +33,7 @@ const (
 	CodeRateLimited          = "rate_limited"
 	CodeInvalidRecord        = "invalid_record"
 	CodeKeyNotFound          = "key_not_found"
+	CodeFeedbackNotFound     = "feedback_not_found"
 	CodePreconditionFailed   = "precondition_failed"
 	CodeIdempotencyKeyReused = "idempotency_key_reused"
 	CodeIdempotencyInFlight  = "idempotency_in_flight"
@@ -88,6 +89,7 @@ func Pairs() []Pair {
 		{CodeIdempotencyKeyReused, []error{store.ErrKeyReused}},
 		{CodeIdempotencyInFlight, []error{store.ErrInFlight}},
 		{CodeKeyNotFound, []error{store.ErrNotFound}},
+		{CodeFeedbackNotFound, []error{store.ErrFeedbackNotFound}},
 		{CodeAuthUnavailable, []error{auth.ErrUnavailable}},
 		{CodeNoStore, []error{ErrNoStore}},
 		{CodeStoreUnavailable, []error{store.ErrUnavailable, store.ErrClosed, store.ErrLocked, store.ErrCorrupt}},
