@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -16,74 +13,9 @@ import (
 	pdfiumerrors "github.com/klippa-app/go-pdfium/errors"
 	"github.com/klippa-app/go-pdfium/references"
 	"github.com/klippa-app/go-pdfium/requests"
-	"github.com/klippa-app/go-pdfium/webassembly"
-	"github.com/tetratelabs/wazero"
 
 	"github.com/needle-search/needle/ingest"
 )
-
-// instances is how many files are read at once; others wait.
-const instances = 4
-
-// An engine starts PDFium when it is first needed.
-type engine struct {
-	config Config
-	mu     sync.Mutex
-	pool   pdfium.Pool
-}
-
-func (e *engine) open() (pdfium.Pool, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.pool != nil {
-		return e.pool, nil
-	}
-	// Reading must end when its time is over, even inside a loop of PDFium.
-	runtime := wazero.NewRuntimeConfig().WithCloseOnContextDone(true).
-		WithMemoryLimitPages(uint32(e.config.MemoryMiB) * 16)
-	if cache, err := wazero.NewCompilationCacheWithDir(cacheDir(e.config.CacheDir)); err == nil {
-		runtime = runtime.WithCompilationCache(cache)
-	}
-	pool, err := webassembly.Init(webassembly.Config{
-		MaxTotal:      instances,
-		RuntimeConfig: runtime,
-		FSConfig:      wazero.NewFSConfig(), // by default it would see the whole disk
-		Stdout:        io.Discard,
-		Stderr:        io.Discard,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("pdf: start PDFium: %w", err)
-	}
-	e.pool = pool
-	return pool, nil
-}
-
-func (e *engine) close() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.pool == nil {
-		return nil
-	}
-	pool := e.pool
-	e.pool = nil
-	return pool.Close()
-}
-
-// cacheDir follows the rule of the other things that Needle keeps.
-func cacheDir(configured string) string {
-	dir := configured
-	if dir == "" {
-		dir = os.Getenv("NEEDLE_CACHE")
-	}
-	if dir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return "" // the cache then fails to open, and nothing is kept
-		}
-		dir = filepath.Join(user, "needle")
-	}
-	return filepath.Join(dir, "pdfium")
-}
 
 // A document is what was read of a file.
 type document struct {
@@ -104,31 +36,20 @@ func (d *document) empty() bool {
 // maxPages bounds what a file may claim.
 const maxPages = 1_000_000
 
-// read opens a file in a sandbox of its own and reads all of its pages.
+// read reads all pages of a file in a sandbox.
 func (e *engine) read(ctx context.Context, content *io.SectionReader, maxBytes int64) (*document, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	pool, err := e.open()
+	box, err := e.take(ctx)
 	if err != nil {
 		return nil, err
 	}
-	instance, err := pool.GetInstanceWithContext(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// Killing is the only way to end a call that does not return. Whether it or
-	// Close came first does not matter, but they must not meet. The library marks
-	// the instance as closed without a lock then, which the race detector reports;
-	// no later call is made on it but those that find the mark.
-	var once sync.Once
-	stop := context.AfterFunc(ctx, func() { once.Do(func() { _ = instance.Kill() }) })
-	defer func() {
-		stop()
-		once.Do(func() { _ = instance.Close() })
-	}()
-	r := &reader{pdfium: instance}
-	doc, err := r.document(ctx, content, maxBytes)
+	r := &reader{}
+	var doc *document
+	err = box.use(ctx, content.Size(), func(instance pdfium.Pdfium) error {
+		r.pdfium = instance
+		doc, err = r.document(ctx, content, maxBytes)
+		return err
+	})
+	e.put(box)
 	if err != nil && r.source.err != nil {
 		return nil, r.source.err // the disk, not the file
 	}
@@ -173,6 +94,9 @@ func (r *reader) document(ctx context.Context, content *io.SectionReader, maxByt
 	if count.PageCount > maxPages {
 		return nil, fmt.Errorf("%w: %d pages, at most %d are allowed", ingest.ErrTooLarge, count.PageCount, maxPages)
 	}
+	defer func() {
+		_, _ = r.pdfium.FPDF_CloseDocument(&requests.FPDF_CloseDocument{Document: r.handle})
+	}()
 	doc := &document{info: r.info()}
 	size := int64(0)
 	failed := 0

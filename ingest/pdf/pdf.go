@@ -2,8 +2,9 @@
 //
 // The text layer is read by PDFium, which runs as WebAssembly inside the
 // process: no C code is linked, and a hostile file that breaks PDFium breaks a
-// sandbox that has no access to files, a bounded memory and a time limit, and
-// that is thrown away after every file.
+// sandbox that has no access to files, a bounded memory and a time limit. A
+// sandbox is thrown away after a number of files, and after every file that
+// could not be read or was large.
 //
 // What PDFium gives is lines with their places. From these come columns in
 // reading order, paragraphs, headings (by the size of the letters) and rows of
@@ -52,6 +53,9 @@ type Config struct {
 	Timeout time.Duration `yaml:"timeout"`
 	// MemoryMiB bounds the memory of the sandbox that reads one file.
 	MemoryMiB int `yaml:"memory_mib"`
+	// SandboxFiles is how many files are read in one sandbox, one after the
+	// other, before it is thrown away. With 1 no two files share a memory.
+	SandboxFiles int `yaml:"sandbox_files"`
 	// OCR is a command that adds a text layer to files with pages that have
 	// none. The arguments {input} and {output} become paths of PDF files.
 	OCR []string `yaml:"ocr"`
@@ -62,9 +66,10 @@ type Config struct {
 	CacheDir string `yaml:"-"`
 }
 
-// DefaultConfig returns the defaults: 5 minutes, 512 MiB, no OCR.
+// DefaultConfig returns the defaults: 5 minutes, 512 MiB, 50 files in
+// a sandbox, no OCR.
 func DefaultConfig() Config {
-	return Config{Timeout: 5 * time.Minute, MemoryMiB: 512, OCRTimeout: 30 * time.Minute}
+	return Config{Timeout: 5 * time.Minute, MemoryMiB: 512, SandboxFiles: 50, OCRTimeout: 30 * time.Minute}
 }
 
 // Validate checks the values. The error has one line for every fault, with the
@@ -76,6 +81,9 @@ func (c Config) Validate() error {
 	}
 	if c.MemoryMiB < 64 || c.MemoryMiB > 4096 {
 		faults = append(faults, fmt.Errorf("memory_mib: %d; allowed is 64 to 4096", c.MemoryMiB))
+	}
+	if c.SandboxFiles < 1 {
+		faults = append(faults, fmt.Errorf("sandbox_files: %d; allowed is 1 or more", c.SandboxFiles))
 	}
 	if c.OCRTimeout < time.Second {
 		faults = append(faults, fmt.Errorf("ocr_timeout: %s; allowed is 1s or more", c.OCRTimeout))
@@ -89,14 +97,14 @@ func (c Config) Validate() error {
 // Processor reads PDF files. Make one with New.
 type Processor struct {
 	config Config
-	engine engine
+	engine *engine
 }
 
 var _ ingest.Processor = (*Processor)(nil)
 
 // New returns a processor. PDFium is started with the first file.
 func New(config Config) *Processor {
-	return &Processor{config: config, engine: engine{config: config}}
+	return &Processor{config: config, engine: newEngine(config)}
 }
 
 // Close frees what the processor holds. It must not be in use.

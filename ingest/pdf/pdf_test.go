@@ -61,7 +61,7 @@ func read(t *testing.T, path string) (ingest.Extracted, []error, error) {
 	return s.docs[0], s.faults, nil
 }
 
-func load(t *testing.T, name string) []byte {
+func load(t testing.TB, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile("testdata/" + name)
 	if err != nil {
@@ -188,7 +188,7 @@ func TestMatch(t *testing.T) {
 func TestConfigValidate(t *testing.T) {
 	bad := pdf.Config{Timeout: time.Millisecond, MemoryMiB: 1, OCR: []string{"ocr", "{input}"}}
 	err := bad.Validate()
-	for _, key := range []string{"timeout: 1ms", "memory_mib: 1;", "ocr: ", "ocr_timeout: 0s"} {
+	for _, key := range []string{"timeout: 1ms", "memory_mib: 1;", "sandbox_files: 0;", "ocr: ", "ocr_timeout: 0s"} {
 		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("got %v, want a line with %q", err, key)
 		}
