@@ -40,7 +40,7 @@ func (r *Registry) OpenTokenizer(bundle *models.Bundle) (models.Tokenizer, error
 	}
 	tokenizer, err := r.tokenizer(data)
 	if err != nil {
-		return nil, fmt.Errorf("pipeline: %s: %w", bundle.Manifest.Tokenizer, err)
+		return nil, fmt.Errorf("%w: %s: %w", models.ErrInvalidBundle, bundle.Manifest.Tokenizer, err)
 	}
 	return tokenizer, nil
 }
@@ -72,4 +72,21 @@ func CheckVocabulary(ctx context.Context, bundle *models.Bundle, tokenizer model
 	}
 	return fmt.Errorf("%w: %s has ids up to %d, which the graph %s does not run (does the tokenizer belong to the graph?): %w",
 		models.ErrInvalidBundle, bundle.Manifest.Tokenizer, greatest, bundle.Manifest.Graphs[model.Info().Precision], err)
+}
+
+// lengthChecked is how long a text is read at most when a bundle is opened, if
+// reader.max_seq_length is not greater.
+const lengthChecked = 512
+
+// CheckLength makes sure that the model runs texts as long as its bundle says,
+// up to a length: a graph with fewer positions would fail at the first long
+// text. Errors wrap models.ErrInvalidBundle.
+func CheckLength(ctx context.Context, bundle *models.Bundle, model models.LanguageModel, upTo int) error {
+	n := min(model.Info().MaxLength, upTo)
+	_, err := model.Run(ctx, []models.Encoding{{IDs: make([]int32, n), TypeIDs: make([]int32, n), Sequences: make([]int8, n), Offsets: make([]models.Offset, n)}})
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("%w: the graph %s does not run a text of %d tokens, and the greatest length of the bundle is %d (max_length, or max_position_embeddings and model_max_length): %w",
+		models.ErrInvalidBundle, bundle.Manifest.Graphs[model.Info().Precision], n, model.Info().MaxLength, err)
 }

@@ -132,6 +132,9 @@ func (p *Pipeline) openOneNamed(ctx context.Context, name string, opts openOptio
 		m.notes = append(m.notes, onAnotherDevice(p.config.Reader.Device, info.Device))
 	}
 	err = CheckVocabulary(ctx, bundle, tokenizer, model)
+	if err == nil {
+		err = CheckLength(ctx, bundle, model, lengthChecked)
+	}
 	for _, kind := range kinds {
 		if err == nil {
 			_, err = registry.CheckHead(ctx, bundle, kind, tokenizer, service)

@@ -229,7 +229,12 @@ func openModel(ctx context.Context, config *Config, from selection, beside *load
 	if err := group.Wait(); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
-	if err := CheckVocabulary(ctx, bundle, tokenizer, m.model); err != nil {
+	err = CheckVocabulary(ctx, bundle, tokenizer, m.model)
+	// The bundles that are known by name were run at every length before.
+	if _, known := config.registry.bundles[from.bundle]; err == nil && !known {
+		err = CheckLength(ctx, bundle, m.model, max(lengthChecked, config.Reader.MaxSeqLength))
+	}
+	if err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	if err := m.assemble(config, opts, tokenizer, beside); err != nil {
@@ -257,6 +262,16 @@ func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer model
 		}
 	} else if config.Ranker.Type.has(RankerRelevance) {
 		return fmt.Errorf("%w: %q has no %s head, which ranker.type: %s needs", models.ErrInvalidBundle, m.bundle.Manifest.Name, models.HeadRelevance, config.Ranker.Type)
+	}
+	// Heads that only Predict uses are opened too, so that what is wrong with
+	// them is seen now.
+	for _, kind := range headKinds(m.bundle) {
+		if _, registered := config.registry.heads[kind]; !registered {
+			continue
+		}
+		if _, err := m.heads.open(config.registry, m.bundle, kind, info); err != nil {
+			return err
+		}
 	}
 	// The service owns the model from here on.
 	if beside != nil {

@@ -117,7 +117,7 @@ func (p *Pipeline) Predict(ctx context.Context, request PredictRequest) (*Predic
 	defer release()
 	ctx, cancel := p.withTimeout(ctx)
 	defer cancel()
-	head, err := m.heads.open(p.config.registry, m, request.Head)
+	head, err := m.heads.open(p.config.registry, m.bundle, request.Head, m.service.Info())
 	if err != nil {
 		if with := p.modelsWith(request.Head); with != "" && errors.Is(err, ErrInvalidRequest) {
 			err = fmt.Errorf("%w; models that have one: %s", err, with)
@@ -221,16 +221,16 @@ type openHeads struct {
 	kept map[string]models.Head
 }
 
-func (o *openHeads) open(registry *Registry, m *predictor, kind string) (models.Head, error) {
-	if _, ok := m.bundle.Head(kind); !ok {
-		return nil, fmt.Errorf("%w: head: the bundle %q has no %s head; it has %s", ErrInvalidRequest, m.ref.Name, kind, strings.Join(headKinds(m.bundle), ", "))
+func (o *openHeads) open(registry *Registry, bundle *models.Bundle, kind string, info models.ModelInfo) (models.Head, error) {
+	if _, ok := bundle.Head(kind); !ok {
+		return nil, fmt.Errorf("%w: head: the bundle %q has no %s head; it has %s", ErrInvalidRequest, bundle.Manifest.Name, kind, strings.Join(headKinds(bundle), ", "))
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if head, ok := o.kept[kind]; ok {
 		return head, nil
 	}
-	head, err := registry.openHead(m.bundle, kind, m.service.Info())
+	head, err := registry.openHead(bundle, kind, info)
 	if err != nil {
 		return nil, err
 	}

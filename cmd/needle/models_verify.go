@@ -88,6 +88,9 @@ func (a *app) verifyModel(ctx context.Context, cfg *pipeline.Config, name string
 		}
 		err = pipeline.CheckVocabulary(ctx, bundle, tokenizer, opened.model)
 		check("vocabulary "+precision, "the graph knows every id of the tokenizer", err)
+		greatest := opened.model.Info().MaxLength
+		err = pipeline.CheckLength(ctx, bundle, opened.model, greatest)
+		check("length "+precision, fmt.Sprintf("the graph runs a text of %d tokens", greatest), err)
 		for _, h := range m.Heads {
 			detail, err := a.registry.CheckHead(ctx, bundle, h.Kind, tokenizer, opened.model)
 			check("head "+h.Kind+" "+precision, detail, err)

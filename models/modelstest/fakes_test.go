@@ -10,6 +10,21 @@ import (
 	"github.com/needle-search/needle/models/modelstest"
 )
 
+func TestFakesConform(t *testing.T) {
+	open := func(*testing.T) models.LanguageModel {
+		return modelstest.NewLanguageModel(modelstest.Options{MaxLength: 256})
+	}
+	modelstest.TestLanguageModel(t, open)
+	for _, head := range []models.Head{modelstest.NewSpanHead(modelstest.NewTokenizer()), modelstest.RelevanceHead{}, modelstest.EmbeddingHead{Size: 16}} {
+		t.Run(head.Kind(), func(t *testing.T) {
+			model := open(t)
+			defer model.Close()
+			modelstest.TestHead(t, head, model)
+		})
+	}
+	t.Run("tokenizer", func(t *testing.T) { modelstest.TestTokenizer(t, modelstest.NewTokenizer()) })
+}
+
 func TestTokenizerOffsetsAreCodePoints(t *testing.T) {
 	tests := []struct {
 		name, text string

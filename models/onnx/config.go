@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/needle-search/needle/models"
+	"github.com/needle-search/needle/models/internal/ort"
 )
 
 // The precisions of graphs.
@@ -42,9 +43,15 @@ type Config struct {
 	// VocabularySize, when set, is that of the tokenizer: Open makes sure that
 	// the graph knows its greatest id.
 	VocabularySize int
+	// Memory says how memory is kept on the CPU; the zero value is what was
+	// measured to be best.
+	Memory Memory
 	// Logger receives what Open decided; nothing when nil.
 	Logger *slog.Logger
 }
+
+// A Memory says how ONNX Runtime keeps memory.
+type Memory = ort.Memory
 
 // Validate checks the values without touching anything.
 func (c Config) Validate() error {

@@ -62,6 +62,27 @@ func (g Graph) Input(name string) (GraphTensor, bool) { return find(g.Inputs, na
 // Output returns the named output.
 func (g Graph) Output(name string) (GraphTensor, bool) { return find(g.Outputs, name) }
 
+// ownDomains are the sets of operators that ONNX Runtime brings.
+var ownDomains = []string{"ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
+
+// foreign explains why a graph was refused that uses operators which need a
+// library beside ONNX Runtime; nil if it uses none. It is asked after a refusal
+// only, because a file may define such operators itself.
+func (g Graph) foreign() error {
+	var foreign []string
+	for operator := range g.Operators {
+		i := strings.LastIndexByte(operator, '.')
+		if i >= 0 && !slices.Contains(ownDomains, operator[:i]) {
+			foreign = append(foreign, operator)
+		}
+	}
+	if len(foreign) == 0 {
+		return nil
+	}
+	slices.Sort(foreign)
+	return fmt.Errorf("the graph uses custom operators (%s); export it with the operators of ai.onnx, ai.onnx.ml and com.microsoft only", strings.Join(foreign, ", "))
+}
+
 func find(list []GraphTensor, name string) (GraphTensor, bool) {
 	i := slices.IndexFunc(list, func(t GraphTensor) bool { return t.Name == name })
 	if i < 0 {

@@ -146,11 +146,12 @@ func newModel(library *ort.Library, config Config, bundle *models.Bundle, precis
 		Inputs:  inputs,
 		Outputs: m.info.OutputNames,
 		Threads: config.Threads,
+		Memory:  config.Memory,
 		CUDA:    device,
 	})
 	switch {
 	case errors.Is(err, ort.ErrGraph):
-		return nil, invalid(err)
+		return nil, invalid(errors.Join(err, graph.foreign()))
 	case err != nil:
 		return nil, err
 	}

@@ -64,6 +64,16 @@ func TestBuiltinConforms(t *testing.T) {
 	})
 }
 
+func TestEmbeddingConforms(t *testing.T) {
+	modelstest.TestLanguageModel(t, func(t *testing.T) models.LanguageModel {
+		bundle, err := builtin.EmbeddingBundle()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return open(t, onnx.Config{}, bundle)
+	})
+}
+
 func TestTinyGraphsConform(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -76,6 +86,10 @@ func TestTinyGraphsConform(t *testing.T) {
 		{"split, two threads", modelstest.Graph{}, onnx.Config{Threads: 2}, []string{models.OutputHidden}},
 		{"fused", modelstest.Graph{Spans: true, Labels: 3}, onnx.Config{}, []string{models.OutputStartLogits, models.OutputEndLogits}},
 		{"fused, padded batches", modelstest.Graph{Spans: true, Labels: 3}, onnx.Config{BatchTokens: 1000}, []string{models.OutputStartLogits, models.OutputEndLogits, models.OutputLogits}},
+		{"labels, padded batches", modelstest.Graph{Labels: 4}, onnx.Config{BatchTokens: 1000}, []string{models.OutputLogits}},
+		{"tags, padded batches", modelstest.Graph{Labels: 4, PerToken: true}, onnx.Config{BatchTokens: 1000}, []string{models.OutputLogits}},
+		{"split, no arena", modelstest.Graph{}, onnx.Config{Memory: onnx.Memory{NoArena: true, Patterns: true, WeightsOutside: true}}, []string{models.OutputHidden}},
+		{"split, shared arena", modelstest.Graph{}, onnx.Config{Memory: onnx.Memory{Exact: true}}, []string{models.OutputHidden}},
 		{"all outputs", modelstest.Graph{Spans: true, Labels: 3}, onnx.Config{BatchTokens: 500}, nil},
 	}
 	for _, tt := range tests {
@@ -154,6 +168,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"damaged graph", good[:len(good)/2], nil, onnx.Config{}, "tiny.onnx: onnx: read graph: the file is cut off or damaged"},
 		{"no graph", []byte("hello, this is no graph"), nil, onnx.Config{}, "tiny.onnx: onnx: read graph: "},
 		{"empty file", nil, nil, onnx.Config{}, "tiny.onnx: onnx: read graph: there is no graph in it"},
+		{"custom operators are named", modelstest.Graph{Domain: "example.com"}.File(), nil, onnx.Config{}, "the graph uses custom operators (example.com.Strange); export it with the operators of ai.onnx, ai.onnx.ml and com.microsoft only"},
 		{"custom operator", modelstest.Graph{Domain: "example.com"}.File(), nil, onnx.Config{}, "tiny.onnx: ort: open session: ONNX Runtime refuses the graph: Fatal error: example.com:Strange(-1) is not a registered function/op"},
 		{"weights elsewhere", modelstest.Graph{External: true}.File(), nil, onnx.Config{}, `the graph keeps weights in another file ("weights.bin")`},
 		{"unknown input", modelstest.Graph{MaskName: "mask"}.File(), nil, onnx.Config{}, `the graph has an input "mask"; inputs can be input_ids, attention_mask, token_type_ids`},

@@ -29,6 +29,9 @@ type SessionConfig struct {
 	Inputs, Outputs []string
 	// Threads is how many threads share one run, 1 when 0.
 	Threads int
+	// Memory says how memory is kept; the zero value is what was measured to be
+	// best.
+	Memory Memory
 	// CUDA runs the graph on the GPU of that number instead of the CPU.
 	CUDA *int
 }
@@ -87,13 +90,7 @@ func newOptions(config SessionConfig) (*ort.SessionOptions, error) {
 		options.SetInterOpNumThreads(1),
 		options.SetExecutionMode(ort.ExecutionModeSequential),
 		options.SetGraphOptimizationLevel(ort.GraphOptimizationLevelEnableAll),
-		// Measured on a MiniLM in int8, two calls at a time, 600 lengths up to
-		// 384, at equal speed: 135 MB resident with the arena and without
-		// patterns (one would be kept for every length seen), 142 MB with
-		// both, 170 MB and growing with an arena that extends by what was asked
-		// for, 210 MB without an arena.
-		options.SetCpuMemArena(true),
-		options.SetMemPattern(false),
+		config.Memory.apply(options),
 	}
 	if threads > 1 {
 		// Threads that spin take the cores from other runs.
