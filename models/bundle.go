@@ -40,12 +40,16 @@ type Manifest struct {
 	// int8.
 	Graphs map[string]string `json:"graphs"`
 	// Inputs and Outputs name the tensors of the graphs.
-	Inputs  []string             `json:"inputs"`
-	Outputs []string             `json:"outputs"`
-	Heads   []HeadSpec           `json:"heads"`
-	Metrics map[string]float64   `json:"metrics,omitempty"`
-	Origin  map[string]string    `json:"origin,omitempty"`
-	Files   map[string]FileEntry `json:"files"`
+	Inputs  []string   `json:"inputs"`
+	Outputs []string   `json:"outputs"`
+	Heads   []HeadSpec `json:"heads"`
+	// Profiles are score profiles (calibration, thresholds and weights of the
+	// scores) that were fitted for this bundle, in the form that package pipeline
+	// writes, without the hash of the bundle.
+	Profiles []json.RawMessage    `json:"profiles,omitempty"`
+	Metrics  map[string]float64   `json:"metrics,omitempty"`
+	Origin   map[string]string    `json:"origin,omitempty"`
+	Files    map[string]FileEntry `json:"files"`
 }
 
 // A HeadSpec names a prediction head of a bundle and its settings.

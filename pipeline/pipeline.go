@@ -80,6 +80,7 @@ type loadedModel struct {
 	ref        ModelRef
 	profile    Profile
 	calibrated bool
+	own        []Profile // those that the bundle brings
 	// users are the requests that work with the model; see modelSlot.
 	users sync.WaitGroup
 	// from is where it was opened from.
@@ -209,7 +210,11 @@ func openModel(ctx context.Context, config *Config, from selection, beside *load
 		}
 		return nil, err
 	}
-	m := &loadedModel{bundle: bundle, from: from, since: time.Now()}
+	own, err := bundleProfiles(bundle)
+	if err != nil {
+		return nil, err
+	}
+	m := &loadedModel{bundle: bundle, from: from, since: time.Now(), own: own}
 	var tokenizer models.Tokenizer
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
@@ -289,7 +294,7 @@ func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer model
 		m.notes = append(m.notes, onAnotherDevice(config.Reader.Device, info.Device))
 	}
 	m.ref = ModelRef{Name: info.Name, Hash: info.Hash, Precision: info.Precision}
-	m.profile, m.calibrated = config.profileFor(m.bundle.Hash, config.Retriever.Type, RankerNone, "")
+	m.profile, m.calibrated = config.profileFor(m.bundle.Hash, config.Retriever.Type, RankerNone, "", m.own)
 	return nil
 }
 

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-
-	"github.com/needle-search/needle/ranker"
 )
 
 // A Profile turns the scores of one combination of bundle, retriever and
@@ -70,26 +68,6 @@ func fallbackProfile() Profile {
 		NoAnswerThreshold: 0.5,
 		Fitted:            "not fitted: the reader's margin is taken at face value",
 	}
-}
-
-// profileFor returns the profile of a combination and whether it was fitted
-// for exactly that. Without one, what was fitted without a ranker serves, with
-// half of the order from each ranker.
-func (r *Registry) profileFor(bundle, retriever string, typ RankerType, embedding string) (Profile, bool) {
-	if !typ.has(RankerVector) {
-		embedding = ""
-	}
-	for _, p := range r.profiles {
-		if p.Bundle == bundle && p.Retriever == retriever && p.Ranker == typ && p.Embedding == embedding {
-			return p, true
-		}
-	}
-	p := fallbackProfile()
-	if typ != RankerNone {
-		p, _ = r.profileFor(bundle, retriever, RankerNone, "")
-		p.VectorShare, p.RelevanceShare = ranker.DefaultShare, ranker.DefaultShare
-	}
-	return p, false
 }
 
 func (p Profile) fused(s ObservedSpan) float64 {

@@ -9,7 +9,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/needle-search/needle/models"
+	"github.com/needle-search/needle/ranker"
 )
 
 // profilesDir holds the score profiles that were fitted for a data directory,
@@ -52,24 +56,36 @@ func (c *Config) readProfiles() error {
 }
 
 func parseProfile(data []byte) (Profile, error) {
+	p, err := decodeProfile(data)
+	if err == nil {
+		err = p.validate()
+	}
+	return p, err
+}
+
+func decodeProfile(data []byte) (Profile, error) {
 	var p Profile
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&p); err != nil {
 		return p, fmt.Errorf("%w: %w", ErrInvalidProfile, err)
 	}
+	return p, nil
+}
+
+func (p Profile) validate() error {
 	switch {
 	case p.Bundle == "" || p.Retriever == "" || p.Ranker == "":
-		return p, fmt.Errorf("%w: bundle, retriever or ranker is missing", ErrInvalidProfile)
+		return fmt.Errorf("%w: bundle, retriever or ranker is missing", ErrInvalidProfile)
 	case !(p.NoAnswerThreshold > 0 && p.NoAnswerThreshold <= 1):
-		return p, fmt.Errorf("%w: no_answer_threshold: %v; allowed is more than 0, at most 1", ErrInvalidProfile, p.NoAnswerThreshold)
+		return fmt.Errorf("%w: no_answer_threshold: %v; allowed is more than 0, at most 1", ErrInvalidProfile, p.NoAnswerThreshold)
 	}
 	for _, v := range []float64{p.BM25Weight, p.Answer.Intercept, p.Answer.Fused, p.Answer.Share, p.NoAnswer.Intercept, p.NoAnswer.Fused} {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return p, fmt.Errorf("%w: a weight is not a finite number", ErrInvalidProfile)
+			return fmt.Errorf("%w: a weight is not a finite number", ErrInvalidProfile)
 		}
 	}
-	return p, nil
+	return nil
 }
 
 // SaveProfile keeps a score profile in the data directory, in place of an older
@@ -107,23 +123,23 @@ func (c *Config) SaveProfile(p Profile) (string, error) {
 	return file, nil
 }
 
-// profileFor is the registry's, with the data directory's profiles before it.
-func (c *Config) profileFor(bundle, retriever string, typ RankerType, embedding string) (Profile, bool) {
+// profileFor returns the profile of a combination and whether it was fitted for
+// exactly that. Those of the data directory come before those of the registry,
+// and these before the bundle's own. Without one, what was fitted without a
+// ranker serves, with half of the order from each ranker.
+func (c *Config) profileFor(bundle, retriever string, typ RankerType, embedding string, own []Profile) (Profile, bool) {
 	if !typ.has(RankerVector) {
 		embedding = ""
 	}
-	if p, ok := findProfile(c.fitted, bundle, retriever, typ, embedding); ok {
-		return p, true
+	for _, profiles := range [][]Profile{c.fitted, c.registry.profiles, own} {
+		if p, ok := findProfile(profiles, bundle, retriever, typ, embedding); ok {
+			return p, true
+		}
 	}
-	p, ok := c.registry.profileFor(bundle, retriever, typ, embedding)
-	if ok || typ == RankerNone {
-		return p, ok
-	}
-	// The registry falls back on what was fitted without a ranker; what was
-	// fitted here comes before that too.
-	if own, found := findProfile(c.fitted, bundle, retriever, RankerNone, ""); found {
-		own.VectorShare, own.RelevanceShare = p.VectorShare, p.RelevanceShare
-		return own, false
+	p := fallbackProfile()
+	if typ != RankerNone {
+		p, _ = c.profileFor(bundle, retriever, RankerNone, "", own)
+		p.VectorShare, p.RelevanceShare = ranker.DefaultShare, ranker.DefaultShare
 	}
 	return p, false
 }
@@ -135,4 +151,51 @@ func findProfile(profiles []Profile, bundle, retriever string, typ RankerType, e
 		}
 	}
 	return Profile{}, false
+}
+
+// bundleProfiles are the score profiles that a bundle brings.
+func bundleProfiles(bundle *models.Bundle) ([]Profile, error) {
+	var profiles []Profile
+	for i, data := range bundle.Manifest.Profiles {
+		p, err := decodeProfile(data)
+		if err == nil && p.Bundle != "" {
+			err = fmt.Errorf("%w: bundle: %q; the hash of a bundle is not part of it", ErrInvalidProfile, p.Bundle)
+		}
+		p.Bundle = bundle.Hash
+		if err == nil {
+			err = p.validate()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: profiles[%d]: %w", models.ErrInvalidBundle, models.ManifestName, i, err)
+		}
+		profiles = append(profiles, p)
+	}
+	return profiles, nil
+}
+
+// BundleProfiles returns all score profiles that are known for a bundle, of the
+// data directory, the registry and its own, as its manifest may hold them: who
+// makes another bundle that reads in the same way passes them on. [Config.LoadProfiles]
+// must have been called.
+func (c *Config) BundleProfiles(bundle *models.Bundle) ([]json.RawMessage, error) {
+	own, err := bundleProfiles(bundle)
+	if err != nil {
+		return nil, err
+	}
+	var all []Profile
+	for _, p := range slices.Concat(c.fitted, c.registry.profiles, own) {
+		if _, known := findProfile(all, bundle.Hash, p.Retriever, p.Ranker, p.Embedding); p.Bundle == bundle.Hash && !known {
+			all = append(all, p)
+		}
+	}
+	var raw []json.RawMessage
+	for _, p := range all {
+		p.Bundle = ""
+		data, err := json.Marshal(p)
+		if err != nil {
+			return nil, fmt.Errorf("pipeline: score profile: %w", err)
+		}
+		raw = append(raw, data)
+	}
+	return raw, nil
 }

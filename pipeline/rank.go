@@ -102,11 +102,12 @@ func (s *vectorStage) rank(ctx context.Context, found retrieved, want retrieval,
 // profileFor returns the score profile of a model behind a ranker, and whether
 // it was fitted for exactly that.
 func (p *Pipeline) profileFor(m *loadedModel, used RankerType) (Profile, bool) {
-	bundle := ""
+	var bundle string
+	var own []Profile
 	if m != nil {
-		bundle = m.bundle.Hash
+		bundle, own = m.bundle.Hash, m.own
 	}
-	return p.config.profileFor(bundle, p.config.Retriever.Type, used, p.EmbeddingHash())
+	return p.config.profileFor(bundle, p.config.Retriever.Type, used, p.EmbeddingHash(), own)
 }
 
 // VectorShare is the part that the vectors have in the order of candidates, as

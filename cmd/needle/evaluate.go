@@ -164,7 +164,9 @@ func (a *app) openCollection(ctx context.Context, c *collection, options ...pipe
 			return nil, nil, err
 		}
 	}
-	fmt.Fprintf(os.Stderr, "%d documents indexed in %s\n", len(c.documents), elapsed(time.Since(begin)))
+	if len(c.documents) > 0 {
+		fmt.Fprintf(os.Stderr, "%d documents indexed in %s\n", len(c.documents), elapsed(time.Since(begin)))
+	}
 	if err := fillVectors(ctx, p, ""); err != nil && !errors.Is(err, pipeline.ErrNoVectors) {
 		closeAll()
 		return nil, nil, err

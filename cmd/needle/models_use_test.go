@@ -160,6 +160,19 @@ func TestTrainHead(t *testing.T) {
 			t.Errorf("train head %s: %v, want %q", test.args, err, test.want)
 		}
 	}
+	// The new head changes nothing about reading, so the calibration goes along.
+	plain, labelled := t.TempDir(), t.TempDir()
+	text := write(t, t.TempDir(), "tower.txt", towerText)
+	for _, data := range []string{plain, labelled} {
+		mustNeedle(t, "index", "add", text, "--data", data)
+	}
+	if note := mustNeedle(t, "models", "use", out, "--data", labelled); strings.Contains(note, "no score profile") {
+		t.Errorf("use says:\n%s", note)
+	}
+	want, got := answerTo(t, plain, "Who designed the Eiffel Tower?"), answerTo(t, labelled, "Who designed the Eiffel Tower?")
+	if !got.Calibrated || got.Model.Hash == want.Model.Hash || len(got.Answers) == 0 || got.Answers[0].Probability != want.Answers[0].Probability {
+		t.Errorf("with the new head: calibrated %v, %+v; want the probabilities of the embedded bundle: %+v", got.Calibrated, got.Answers, want.Answers)
+	}
 	// The server's way to the labels.
 	data := t.TempDir()
 	mustNeedle(t, "models", "use", out, "--data", data)

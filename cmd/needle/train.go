@@ -167,7 +167,14 @@ func (a *app) trainHead(ctx context.Context, o trainOptions) (*trainReport, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := head.WriteBundle(bundle, o.out, o.name); err != nil {
+	if err := cfg.LoadProfiles(); err != nil {
+		return nil, err
+	}
+	profiles, err := cfg.BundleProfiles(bundle)
+	if err != nil {
+		return nil, err
+	}
+	if err := head.WriteBundle(bundle, o.out, o.name, profiles); err != nil {
 		return nil, err
 	}
 	made, err := a.registry.OpenBundle(o.out)

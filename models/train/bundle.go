@@ -18,8 +18,10 @@ import (
 
 // WriteBundle makes a directory that holds the base bundle with the head added,
 // or in place of the one of its kind. The directory must not be there yet; it
-// appears complete or not at all. An empty name is made of the base's.
-func (h *Head) WriteBundle(base *models.Bundle, directory, name string) (err error) {
+// appears complete or not at all. An empty name is made of the base's. Profiles
+// are the score profiles that hold for the base; they go into the manifest
+// unless the new head is one that reading uses, for then they are no longer true.
+func (h *Head) WriteBundle(base *models.Bundle, directory, name string, profiles []json.RawMessage) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("train: write bundle: %w", err)
@@ -34,6 +36,9 @@ func (h *Head) WriteBundle(base *models.Bundle, directory, name string) (err err
 	manifest, head, err := h.manifest(base, name)
 	if err != nil {
 		return err
+	}
+	if manifest.Profiles = nil; h.task.kind != models.HeadSpan && h.task.kind != models.HeadRelevance {
+		manifest.Profiles = profiles
 	}
 	temporary, err := os.MkdirTemp(filepath.Dir(filepath.Clean(directory)), ".needle-bundle-*")
 	if err != nil {

@@ -5,7 +5,7 @@
 //	task, err := train.NewSpanTask(examples, tokenizer, train.SpanOptions{...})
 //	states, err := train.OpenStates(path, inferencer)
 //	head, err := train.Fit(ctx, task, states, train.Config{Seed: 1})
-//	err = head.WriteBundle(ctx, base, directory, train.Naming{})
+//	err = head.WriteBundle(base, directory, name, nil)
 //
 // A head is one linear layer, fitted by Adam (Kingma and Ba 2015) on
 // cross-entropy with a pull towards where it began: zero, or the weights of the

@@ -96,7 +96,7 @@ func base(t *testing.T, model models.Inferencer) *models.Bundle {
 func written(t *testing.T, h *train.Head, model models.Inferencer) (*models.Bundle, []byte) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "bundle")
-	if err := h.WriteBundle(base(t, model), dir, ""); err != nil {
+	if err := h.WriteBundle(base(t, model), dir, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	b, err := models.OpenDirectory(dir)
