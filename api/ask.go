@@ -72,7 +72,7 @@ func list[T any](values []T) []T {
 
 // healthz says that the process is alive, whatever it can do.
 func (s *Server) healthz(c *gin.Context) error {
-	return s.writeJSON(c, http.StatusOK, wire.Status{Status: "alive"})
+	return s.writeJSON(c, http.StatusOK, wire.Status{Status: "alive", Version: s.config.Version})
 }
 
 // readyz says whether questions can be answered at full speed.

@@ -49,6 +49,8 @@ type Config struct {
 	// DrainTimeout is how long running requests may go on after the end; 0
 	// means 30 s.
 	DrainTimeout time.Duration
+	// Version, unless empty, is what GET /healthz says of the program.
+	Version string
 	// Hosts are the names besides localhost and IP addresses that requests to
 	// a loopback address may be sent to, for a proxy that passes its own name
 	// on.

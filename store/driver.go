@@ -19,6 +19,10 @@ var (
 	ErrLocked = errors.New("the store is in use by another process")
 	// ErrCorrupt says that what is stored cannot be read.
 	ErrCorrupt = errors.New("the store is damaged")
+	// ErrVersion says that the store was written by a newer version.
+	ErrVersion = errors.New("the store has a newer format")
+	// ErrNoSpace says that the disk is full; nothing stored was lost.
+	ErrNoSpace = errors.New("no space left on disk")
 	// ErrInvalidRecord says that something cannot be stored; the message says
 	// why.
 	ErrInvalidRecord = errors.New("invalid record")
@@ -71,6 +75,13 @@ type Driver interface {
 	Sweep(ctx context.Context, kind string, now time.Time) (int, error)
 	// Close releases the driver; closing twice is allowed.
 	Close() error
+}
+
+// A Scrubber is a [Driver] whose deleted and replaced records can be made to
+// vanish from its storage too, not only from its answers.
+type Scrubber interface {
+	// Scrub overwrites what was deleted or replaced before the call.
+	Scrub(ctx context.Context) error
 }
 
 // The kinds of records.

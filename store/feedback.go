@@ -120,9 +120,11 @@ func (s *Store) EachFeedback(ctx context.Context, index string, do func(Feedback
 }
 
 // EraseDocuments removes from all feedback what came out of these documents:
-// answers, offsets and comments. What remains is the question, the verdict and
-// that something was erased.
+// answers, offsets and comments, from the storage too where the driver is a
+// [Scrubber]. What remains is the question, the verdict and that something was
+// erased.
 func (s *Store) EraseDocuments(ctx context.Context, index string, ids []string) error {
+	erased := false
 	for _, id := range ids {
 		if id == "" {
 			continue
@@ -134,6 +136,7 @@ func (s *Store) EraseDocuments(ctx context.Context, index string, ids []string) 
 				}
 				f.Answer, f.Start, f.End, f.Comment, f.Erased = "", 0, 0, "", true
 				f.ReplacesStart, f.ReplacesEnd, f.Note = 0, 0, ""
+				erased = true
 				return true
 			})
 			return ignoreAbsent(err)
@@ -142,11 +145,14 @@ func (s *Store) EraseDocuments(ctx context.Context, index string, ids []string) 
 			return fmt.Errorf("store: erase feedback: %w", err)
 		}
 	}
+	if erased {
+		return s.scrub(ctx)
+	}
 	return nil
 }
 
 // EraseIndex removes all feedback about an index and what is known of its
-// sources.
+// sources, from the storage too where the driver is a [Scrubber].
 func (s *Store) EraseIndex(ctx context.Context, index string) error {
 	err := s.each(ctx, kindFeedback, index+"/", func(r Record) error {
 		_, err := s.driver.Delete(ctx, kindFeedback, r.ID)
@@ -158,5 +164,5 @@ func (s *Store) EraseIndex(ctx context.Context, index string) error {
 	if err != nil {
 		return fmt.Errorf("store: erase index: %w", err)
 	}
-	return nil
+	return s.scrub(ctx)
 }

@@ -31,10 +31,22 @@ func (s *Store) Close() error {
 	return s.closeErr
 }
 
-// Sweep removes what has expired. It is called now and then by whoever holds
-// the store open for long.
+// Sweep removes what has expired, from the storage too where the driver is a
+// [Scrubber]. It is called now and then by whoever holds the store open for long.
 func (s *Store) Sweep(ctx context.Context) (int, error) {
-	return s.driver.Sweep(ctx, kindIdempotency, s.now())
+	n, err := s.driver.Sweep(ctx, kindIdempotency, s.now())
+	if err == nil && n > 0 {
+		err = s.scrub(ctx)
+	}
+	return n, err
+}
+
+// scrub makes what was erased vanish from the storage.
+func (s *Store) scrub(ctx context.Context) error {
+	if d, ok := s.driver.(Scrubber); ok {
+		return d.Scrub(ctx)
+	}
+	return nil
 }
 
 // get decodes a record.

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/needle-search/needle/internal/buildinfo"
 	"github.com/needle-search/needle/models/infer"
 	"github.com/needle-search/needle/pipeline"
 )
@@ -122,18 +122,10 @@ func NewMetrics() *Metrics {
 }
 
 func buildInfo() prometheus.Collector {
-	version, goVersion, revision := "unknown", "unknown", "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version, goVersion = info.Main.Version, info.GoVersion
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				revision = s.Value
-			}
-		}
-	}
+	build := buildinfo.Get()
 	g := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "needle_build_info", Help: "The program; always 1.",
-		ConstLabels: prometheus.Labels{"version": version, "goversion": goVersion, "revision": revision},
+		ConstLabels: prometheus.Labels{"version": build.Version, "goversion": build.Go, "revision": build.Commit, "date": build.Date},
 	})
 	g.Set(1)
 	return g

@@ -170,7 +170,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s: got %v, want more than 0", name, got[name])
 		}
 	}
-	for _, prefix := range []string{`needle_model_info{hash="`, `needle_build_info{goversion="go`} {
+	for _, prefix := range []string{`needle_model_info{hash="`, `needle_build_info{date="`} {
 		found := false
 		for name, value := range got {
 			found = found || strings.HasPrefix(name, prefix) && value == 1

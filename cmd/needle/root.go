@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -50,17 +49,9 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		a.quickstartCommand(), a.setupCommand(), a.doctorCommand(),
 		a.indexCommand(), a.askCommand(), a.searchCommand(), a.serveCommand(),
-		a.evalCommand(), a.canaryCommand(), a.questionsCommand(), a.calibrateCommand(), a.benchCommand(), a.modelsCommand(), a.trainCommand(), a.keysCommand(),
+		a.evalCommand(), a.canaryCommand(), a.questionsCommand(), a.calibrateCommand(), a.benchCommand(), a.modelsCommand(), a.trainCommand(), a.keysCommand(), a.versionCommand(),
 	)
 	return root
-}
-
-// version is what `go install` or the release build recorded.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(unknown)"
 }
 
 // config loads the configuration and applies the flags over it.

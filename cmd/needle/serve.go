@@ -98,7 +98,7 @@ func (a *app) serve(ctx context.Context, cfg *pipeline.Config) error {
 	if err != nil {
 		return err
 	}
-	server, err := api.New(p, api.Config{MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), MaxFileBytes: int64(cfg.Server.MaxFileBytes), Files: files, Hosts: cfg.Server.Hosts, Access: access, Metrics: watched.metrics, Observer: watched.requests()}, log)
+	server, err := api.New(p, api.Config{Version: version(), MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), MaxFileBytes: int64(cfg.Server.MaxFileBytes), Files: files, Hosts: cfg.Server.Hosts, Access: access, Metrics: watched.metrics, Observer: watched.requests()}, log)
 	if err != nil {
 		return err
 	}
@@ -117,6 +117,7 @@ func (a *app) serve(ctx context.Context, cfg *pipeline.Config) error {
 		<-reloading
 	}()
 	log.Info("serving", "url", at.url, "data", cfg.Data, "model", p.Model().Name, "precision", p.Model().Precision)
+	defer startSweeping(ctx, p, sweepEvery, log)()
 	defer quality.start(ctx, p, log)()
 	return at.serve(ctx, server)
 }

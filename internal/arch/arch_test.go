@@ -54,7 +54,7 @@ var rules = []rule{
 	{"store/storetest", []string{"auth", "store"}, "one conformance suite for all drivers of the store"},
 	{"pipeline", []string{"auth", "retriever", "retriever/backup", "models", "models/infer", "reader", "ranker", "ingest", "store", "eval"}, "the pipeline knows interfaces, never implementations: those come through the Registry"},
 	{"pipeline/builtin", []string{"..."}, "the one list of implementations"},
-	{"telemetry", []string{"pipeline", "models", "models/infer", "retriever"}, "metrics and traces watch from outside"},
+	{"telemetry", []string{"internal/buildinfo", "pipeline", "models", "models/infer", "retriever"}, "metrics and traces watch from outside"},
 	{"monitor", []string{"eval", "pipeline", "store", "retriever", "models/infer"}, "monitoring watches from outside"},
 	{"api", []string{"api/internal/wire", "api/web", "pipeline", "monitor", "auth", "store", "retriever", "models", "ingest"}, "HTTP stands in front of the pipeline and knows the vocabulary only"},
 	{"api/internal/wire", []string{"auth", "store", "pipeline", "retriever", "models", "ingest"}, "what server and client must agree on"},
@@ -63,6 +63,8 @@ var rules = []rule{
 	{"cmd/needle", []string{"..."}, "the command line puts everything together"},
 	{"bench/...", []string{"..."}, "benchmarks measure everything"},
 	{"internal/esclient", nil, "the only package that talks to Elasticsearch's client; what answers mean is known above"},
+	{"clients/go/...", []string{"api/client", "pipeline", "retriever"}, "an example uses what a program outside may use"},
+	{"internal/buildinfo", nil, "what was built is known to the linker alone"},
 	{"internal/arch", nil, "tests only"},
 	{"internal/testenv", nil, "tests of every package use it"},
 }

@@ -4,6 +4,7 @@
 //
 // A write returns after the file was synced. One process at a time has the
 // file open; others get [store.ErrLocked] after they have waited for a moment.
+// A file of a later version is refused with [store.ErrVersion] and left alone.
 // A [File] is safe for concurrent use.
 package bolt
 
@@ -16,6 +17,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -31,13 +34,16 @@ const lockWait = 3 * time.Second
 
 // A File is a driver on one file.
 type File struct {
-	db *bbolt.DB
+	db   *bbolt.DB
+	file *os.File // that of db
+	// idle is held shared by every transaction and exclusively by Scrub.
+	idle sync.RWMutex
 }
 
 var _ store.Driver = (*File)(nil)
 
 // Open opens the file, or makes it, readable by its owner only. Errors wrap
-// [store.ErrLocked] or [store.ErrCorrupt].
+// [store.ErrLocked], [store.ErrVersion] or [store.ErrCorrupt].
 func Open(ctx context.Context, path string) (*File, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -45,7 +51,9 @@ func Open(ctx context.Context, path string) (*File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	db, err := open(path)
+	f := &File{}
+	var err error
+	f.db, err = open(path, &f.file)
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: %s", store.ErrLocked, path)
@@ -54,10 +62,13 @@ func Open(ctx context.Context, path string) (*File, error) {
 	case err != nil:
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	return &File{db}, nil
+	if err := checkFormat(f.db, path); err != nil {
+		return nil, errors.Join(err, f.db.Close())
+	}
+	return f, nil
 }
 
-func open(path string) (db *bbolt.DB, err error) {
+func open(path string, file **os.File) (db *bbolt.DB, err error) {
 	// A damaged file makes bbolt panic now and then.
 	defer func() {
 		if v := recover(); v != nil {
@@ -66,7 +77,7 @@ func open(path string) (db *bbolt.DB, err error) {
 	}()
 	// Without the freelist on disk a commit writes less; it is found again when
 	// the file is opened, which is quick for a file of this size.
-	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
+	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, OpenFile: opener(file)})
 }
 
 // A stored value is the version (8 bytes), when it expires (8 bytes, Unix
@@ -106,6 +117,8 @@ func (f *File) view(ctx context.Context, kind string, do func(*bbolt.Bucket) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	f.idle.RLock()
+	defer f.idle.RUnlock()
 	return fault(f.db.View(func(tx *bbolt.Tx) error {
 		if b := tx.Bucket([]byte(kind)); b != nil {
 			return do(b)
@@ -118,6 +131,8 @@ func (f *File) update(ctx context.Context, kind string, do func(*bbolt.Bucket) e
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	f.idle.RLock()
+	defer f.idle.RUnlock()
 	return fault(f.db.Update(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists([]byte(kind))
 		if err != nil {
@@ -130,6 +145,9 @@ func (f *File) update(ctx context.Context, kind string, do func(*bbolt.Bucket) e
 func fault(err error) error {
 	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) || errors.Is(err, bolterrors.ErrTxClosed) {
 		return store.ErrClosed
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("%w: %w", store.ErrNoSpace, err)
 	}
 	return err
 }

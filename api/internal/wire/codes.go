@@ -111,7 +111,7 @@ func Pairs() []Pair {
 		{CodeIndexNotFound, []error{retriever.ErrIndexNotFound}},
 		{CodeDocumentNotFound, []error{retriever.ErrDocumentNotFound}},
 		{CodeOverloaded, []error{models.ErrOverloaded}},
-		{CodeNoSpace, []error{retriever.ErrNoSpace}},
+		{CodeNoSpace, []error{retriever.ErrNoSpace, store.ErrNoSpace}},
 		{CodeRuntimeMissing, []error{models.ErrRuntimeMissing}},
 		{CodeNoReader, []error{pipeline.ErrNoReader}},
 		{CodeIndexDamaged, []error{retriever.ErrCorrupt}},
@@ -228,4 +228,6 @@ const MaxDeleteIDs = 10000
 // Status answers the health checks.
 type Status struct {
 	Status string `json:"status"`
+	// Version is that of the program, where a health check asks.
+	Version string `json:"version,omitempty"`
 }
