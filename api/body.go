@@ -78,6 +78,8 @@ func bodyError(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &large):
 		return tooLarge(large.Limit)
+	case errors.Is(err, errBomb):
+		return problemError{wire.CodeBodyTooLarge, sentence(errBomb.Error())}
 	case errors.Is(err, errNotGzip):
 		return invalidBody("The Content-Encoding is gzip, but the body is not.")
 	case errors.Is(err, os.ErrDeadlineExceeded):

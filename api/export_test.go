@@ -11,3 +11,9 @@ func Routes(s *Server) []string {
 
 // PagePaths returns the paths of the web page.
 func PagePaths() []string { return pagePaths() }
+
+// ParseETags reads a list of entity tags.
+func ParseETags(list string) (matchAny bool, strong, weak map[string]bool, ok bool) {
+	e, ok := parseETags(list)
+	return e.any, e.strong, e.weak, ok
+}

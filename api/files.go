@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -149,7 +150,7 @@ func (u *upload) file(ctx context.Context, given string, body io.Reader) error {
 func (u *upload) spool(ctx context.Context, body io.Reader) (*os.File, int64, error) {
 	f, err := os.CreateTemp("", "needle-upload-*")
 	if err != nil {
-		return nil, 0, fmt.Errorf("api: upload: %w", err)
+		return nil, 0, spoolError(err)
 	}
 	size, err := io.Copy(f, io.LimitReader(body, u.server.config.MaxFileBytes+1))
 	if err == nil {
@@ -160,11 +161,19 @@ func (u *upload) spool(ctx context.Context, body io.Reader) (*os.File, int64, er
 		os.Remove(f.Name())
 		var onDisk *os.PathError
 		if errors.As(err, &onDisk) {
-			return nil, 0, fmt.Errorf("api: upload: %w", err)
+			return nil, 0, spoolError(err)
 		}
 		return nil, 0, bodyError(ctx, err)
 	}
 	return f, size, nil
+}
+
+// spoolError says why a file could not be kept on disk.
+func spoolError(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("api: upload: %w: %w", retriever.ErrNoSpace, err)
+	}
+	return fmt.Errorf("api: upload: %w", err)
 }
 
 // keptOpen is content whose file is closed by others. It does not tell its

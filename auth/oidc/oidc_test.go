@@ -37,7 +37,7 @@ type provider struct {
 	fetches atomic.Int64
 }
 
-func newProvider(t *testing.T) *provider {
+func newProvider(t testing.TB) *provider {
 	p := &provider{}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		p.fetches.Add(1)
@@ -66,7 +66,7 @@ type signer struct {
 	key       crypto.Signer
 }
 
-func newRSA(t *testing.T, id string) signer {
+func newRSA(t testing.TB, id string) signer {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -75,7 +75,7 @@ func newRSA(t *testing.T, id string) signer {
 	return signer{id, jose.RS256, key}
 }
 
-func newEC(t *testing.T, id string) signer {
+func newEC(t testing.TB, id string) signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -88,12 +88,12 @@ func (s signer) public() jose.JSONWebKey {
 	return jose.JSONWebKey{Key: s.key.Public(), KeyID: s.id, Algorithm: string(s.algorithm), Use: "sig"}
 }
 
-func (s signer) sign(t *testing.T, claims map[string]any) string {
+func (s signer) sign(t testing.TB, claims map[string]any) string {
 	t.Helper()
 	return sign(t, s.algorithm, jose.JSONWebKey{Key: s.key, KeyID: s.id}, claims)
 }
 
-func sign(t *testing.T, algorithm jose.SignatureAlgorithm, key any, claims map[string]any) string {
+func sign(t testing.TB, algorithm jose.SignatureAlgorithm, key any, claims map[string]any) string {
 	t.Helper()
 	made, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {

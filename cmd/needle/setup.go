@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -68,42 +67,4 @@ func setupRuntime(ctx context.Context, out io.Writer, options onnx.SetupOptions)
 	}
 	fmt.Fprintf(out, "ONNX Runtime %s: %s (%s)\n", library.Version, library.Path, library.Origin)
 	return nil
-}
-
-func (a *app) doctorCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "doctor",
-		Short: "Check what Needle needs and say how to mend what is wrong",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.config()
-			if err != nil {
-				return err
-			}
-			report, err := onnx.Doctor(cmd.Context(), onnx.SetupOptions{Path: cfg.Runtime.Library})
-			if err != nil {
-				return err
-			}
-			if a.json {
-				if err := printJSON(cmd.OutOrStdout(), report); err != nil {
-					return err
-				}
-			} else {
-				for _, c := range report.Checks {
-					mark := "ok   "
-					if !c.OK {
-						mark = "fault"
-					}
-					fmt.Fprintf(cmd.OutOrStdout(), "%s  %s: %s\n", mark, c.Name, c.Detail)
-					if c.Remedy != "" {
-						fmt.Fprintf(cmd.OutOrStdout(), "       %s\n", c.Remedy)
-					}
-				}
-			}
-			if !report.OK() {
-				return errors.New("doctor: not everything is well; see above")
-			}
-			return nil
-		},
-	}
 }
