@@ -179,16 +179,24 @@ func TestCanariesCatchFaults(t *testing.T) {
 			if err != nil {
 				panic(err)
 			}
+			embedding, err := embedded.EmbeddingBundle()
+			if err != nil {
+				panic(err)
+			}
 			r.AddBundle("renamed", func() (*models.Bundle, error) {
 				renamed := *bundle
 				renamed.Hash = "renamed"
 				return &renamed, nil
 			})
 			// Every answer is given, and none is believed.
-			r.AddProfile(pipeline.Profile{
-				Bundle: "renamed", Retriever: "bleve", Ranker: pipeline.DefaultConfig(r).Ranker.Type, BM25Weight: 1,
+			broken := pipeline.Profile{
+				Bundle: "renamed", Retriever: "bleve", Ranker: pipeline.RankerNone, BM25Weight: 1,
 				Answer: pipeline.Logistic{Intercept: -9}, NoAnswer: pipeline.Logistic{Intercept: -9}, NoAnswerThreshold: 0.5,
-			})
+			}
+			r.AddProfile(broken)
+			// The vectors of the handbook may be there or not yet.
+			broken.Ranker, broken.Embedding = pipeline.RankerVector, embedding.Hash
+			r.AddProfile(broken)
 		}, config: func(c *pipeline.Config) { c.Reader.Bundle = "renamed" }},
 		{name: "truncated index", data: "data", after: func(t *testing.T, p *pipeline.Pipeline) {
 			documents, err := p.List(t.Context(), "", "", 1000)

@@ -89,7 +89,7 @@ func (r RankerSection) Reads(used RankerType) int {
 }
 
 func defaultRanker() RankerSection {
-	return RankerSection{Type: RankerNone, Bundle: "builtin-embedding", Depth: 20}
+	return RankerSection{Type: RankerVector, Bundle: "builtin-embedding", Depth: 20}
 }
 
 func allowedRankers() string {

@@ -8,13 +8,13 @@ stored data order.
 
 import json
 import random
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
 import torch
 
+import edits
 import mining
 
 NULL = 0  # the token that stands for "no answer": [CLS]
@@ -119,35 +119,6 @@ def split(corpus, held_out, seed):
     )
 
 
-ENTITY = re.compile(r"(?<=\w )(?:[A-Z][\w'-]+(?: [A-Z][\w'-]+)*|\d[\d,.]*\d|\d)\b")
-# Capital letters that name nothing; an exchange of these changes no meaning.
-PLAIN = frozenset(("I", "I'm", "I've", "A", "The", "OP"))
-
-
-def entities(text):
-    """Return the (start, end) of names and numbers inside a text; not the first word, which is always capital."""
-    return [m.span() for m in ENTITY.finditer(text) if m.group() not in PLAIN]
-
-
-def swap(question, passage, rng):
-    """Put another name or number of the passage into a question, or return None.
-
-    The result reads like the question and mostly has no answer in the passage.
-    """
-    its = entities(question)
-    if not its:
-        return None
-    start, end = its[rng.randrange(len(its))]
-    old = question[start:end]
-    others = sorted({
-        passage[a:b] for a, b in entities(passage)
-        if passage[a:b][0].isdigit() == old[0].isdigit() and passage[a:b].lower() not in question.lower()
-    })
-    if not others:
-        return None
-    return question[:start] + others[rng.randrange(len(others))] + question[end:]
-
-
 class Sampler:
     """Makes the groups of a run."""
 
@@ -163,6 +134,8 @@ class Sampler:
         place = {passage: i for i, passage in enumerate(allowed)}
         queries = [(q.text, place[q.passage], corpus.texts(q)) for q in questions]
         mined = mining.negatives(queries, [corpus.passages[i] for i in allowed], config["depth"], config["keep"])
+        # WordNet's files are needed by runs that ask for edits only.
+        self.editor = edits.Editor() if config["edits"] else None
         self.hard = {q.id: [allowed[i] for i in found] for q, found in zip(questions, mined)}
 
     def question_ids(self, text):
@@ -197,8 +170,12 @@ class Sampler:
     def negative(self, question, question_ids, rng):
         """Make a pair without an answer: changed question, high-ranking passage or passage of the same article."""
         draw = rng.random()
-        if draw < self.config["swap"]:
-            changed = swap(question.text, self.corpus.passages[question.passage], rng)
+        if draw < self.config["edits"]:
+            made = self.editor.edit(question.text, self.corpus.passages[question.passage], rng)
+            if made:
+                return self.example(self.question_ids(made[1]), question.passage, None, rng)
+        elif draw < self.config["edits"] + self.config["swap"]:
+            changed = edits.swap(question.text, self.corpus.passages[question.passage], rng)
             if changed:
                 return self.example(self.question_ids(changed), question.passage, None, rng)
         if draw > 1 - self.config["same_article"]:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import onnx
-from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.transformers import optimizer
 from onnxruntime.transformers.fusion_options import FusionOptions
 
@@ -75,6 +75,38 @@ def quantise(source, target, per_channel=True, reduce_range=True, only=None):
         op_types_to_quantize=only,
         # Shape inference does not know the fused operators.
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+    )
+    save(onnx.load(target), target)
+
+
+class Batches(CalibrationDataReader):
+    """Gives the inputs that the ranges of a static quantisation are measured on."""
+
+    def __init__(self, inputs):
+        self.inputs = iter(inputs)
+
+    def get_next(self):
+        return next(self.inputs, None)
+
+
+def quantise_static(source, target, inputs, reduce_range=True):
+    """Write a statically quantised graph: ranges of activations are fixed beforehand, from the given inputs.
+
+    Matrix products only, weights by channel. The fused operators have no static
+    form, so the source is the graph as it was exported.
+    """
+    quantize_static(
+        source,
+        target,
+        Batches(inputs),
+        quant_format=QuantFormat.QDQ,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        reduce_range=reduce_range,
+        op_types_to_quantize=["MatMul"],
+        # Products of two activations (attention) lose most and cost least.
+        extra_options={"MatMulConstBOnly": True},
     )
     save(onnx.load(target), target)
 

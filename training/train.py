@@ -54,6 +54,7 @@ DEFAULTS = {
     "crop_length": 96,
     "negatives": 0.8,
     "swap": 0.15,
+    "edits": 0.0,
     "same_article": 0.15,
     "depth": 30,
     "keep": 10,

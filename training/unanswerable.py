@@ -15,7 +15,7 @@ import random
 import sys
 from pathlib import Path
 
-import data
+import edits
 
 
 def extended(article, rng):
@@ -24,7 +24,7 @@ def extended(article, rng):
     for paragraph in article["paragraphs"]:
         questions = [{**qa, "is_impossible": False} for qa in paragraph["qas"]]
         for qa in paragraph["qas"]:
-            changed = data.swap(qa["question"], paragraph["context"], rng)
+            changed = edits.swap(qa["question"], paragraph["context"], rng)
             if changed is not None:
                 questions.append({"id": f"{qa['id']}-swapped", "question": changed, "answers": [], "is_impossible": True})
         paragraphs.append({"context": paragraph["context"], "qas": questions})

@@ -11,8 +11,12 @@ import logging
 import tempfile
 from pathlib import Path
 
+from transformers import AutoTokenizer
+
 import export
 import graphs
+import spans
+import squad
 
 # Arguments of graphs.quantise by name; each differs from "int8" in one point.
 QUANTISED = {
@@ -24,11 +28,21 @@ QUANTISED = {
 }
 
 
+def windows(checkpoint, inputs, count):
+    """Yield inputs of the graph: the first windows of questions of squadshifts, never of the yardstick."""
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    for name in ("new_wiki", "amazon_reviews", "reddit"):
+        pairs = list(squad.read(squad.shared() / "data" / "squadshifts" / f"{name}.json"))
+        for pair in squad.spread(pairs, count // 3):
+            yield spans.windows(tokenizer, pair.question, pair.passage)[0].inputs(inputs)
+
+
 def main():
     logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("directory")
+    parser.add_argument("--calibration", type=int, default=64, help="windows that the static variant's ranges come from")
     args = parser.parse_args()
     out = Path(args.directory)
     out.mkdir(parents=True, exist_ok=True)
@@ -40,6 +54,7 @@ def main():
         graphs.save(graphs.onnx.load(plain), out / "fp32-unfused.onnx")
         graphs.quantise(plain, out / "int8-unfused.onnx")
         graphs.fuse(plain, out / "fp32.onnx", model.config)
+        graphs.quantise_static(plain, out / "int8-static.onnx", windows(args.checkpoint, inputs, args.calibration))
     for name, settings in QUANTISED.items():
         graphs.quantise(out / "fp32.onnx", out / f"{name}.onnx", **settings)
 

@@ -33,9 +33,13 @@ func Files() []File {
 		{Path: "/page/api.js"},
 		{Path: "/page/add.js"},
 		{Path: "/page/dom.js"},
+		{Path: "/page/feedback.js"},
+		{Path: "/page/filters.js"},
 		{Path: "/page/indexes.js"},
 		{Path: "/page/key.js"},
 		{Path: "/page/results.js"},
+		{Path: "/page/review.js"},
+		{Path: "/page/status.js"},
 		{Path: "/page/text.js"},
 		{Path: "/page/viewer.js"},
 	}

@@ -95,7 +95,8 @@ func (a *app) openReader(ctx context.Context, name string) (*pipeline.Pipeline, 
 	with.reader = func(cfg *pipeline.Config) {
 		cfg.Reader.Bundle, cfg.Reader.Precision = bundle, cmp.Or(precision, cfg.Reader.Precision)
 	}
-	return with.openCollection(ctx, &collection{})
+	// Both sides read gold paragraphs; no index is searched.
+	return with.openCollection(ctx, &collection{}, pipeline.WithoutRanker())
 }
 
 // compareBlocks is into how many blocks the questions are cut.

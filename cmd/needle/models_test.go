@@ -132,10 +132,10 @@ func hubDirectory(t *testing.T, config, graphName string, graph []byte) string {
 	return dir
 }
 
-// shareProfile makes a data directory answer with the profile of the embedded
-// bundle for the inspected bundle too: with another profile the same spans are
+// shareProfiles makes a data directory answer with the profiles of the embedded
+// bundle for the inspected bundle too: with other profiles the same spans are
 // other answers.
-func shareProfile(t *testing.T, data, inspected string) {
+func shareProfiles(t *testing.T, data, inspected string) {
 	t.Helper()
 	var bundle struct {
 		Hash string `json:"hash"`
@@ -143,19 +143,25 @@ func shareProfile(t *testing.T, data, inspected string) {
 	if err := json.Unmarshal([]byte(inspected), &bundle); err != nil || bundle.Hash == "" {
 		t.Fatalf("%v: no hash in %s", err, inspected)
 	}
-	embedded, err := os.ReadFile("../../pipeline/builtin/profiles/builtin-bleve.json")
-	if err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob("../../pipeline/builtin/profiles/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d profiles: %v", len(files), err)
 	}
-	var profile pipeline.Profile
-	if err := json.Unmarshal(embedded, &profile); err != nil {
-		t.Fatal(err)
-	}
-	profile.Bundle = bundle.Hash
 	config := pipeline.DefaultConfig(everything.Registry())
 	config.Data = data
-	if _, err := config.SaveProfile(profile); err != nil {
-		t.Fatal(err)
+	for _, file := range files {
+		embedded, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var profile pipeline.Profile
+		if err := json.Unmarshal(embedded, &profile); err != nil {
+			t.Fatal(err)
+		}
+		profile.Bundle = bundle.Hash
+		if _, err := config.SaveProfile(profile); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -167,7 +173,7 @@ func TestFusedEqualsSplit(t *testing.T) {
 	config := write(t, t.TempDir(), "fused.yaml", "reader:\n  bundle: "+fused+"\n")
 	data := t.TempDir()
 	mustNeedle(t, "index", "add", "../../examples/handbook", "--data", data)
-	shareProfile(t, data, mustNeedle(t, "models", "inspect", fused, "--json"))
+	shareProfiles(t, data, mustNeedle(t, "models", "inspect", fused, "--json"))
 	questions := []string{
 		"How many days of paid annual leave does a full-time employee have?",
 		"Who chairs the works council?",

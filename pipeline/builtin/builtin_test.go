@@ -7,27 +7,44 @@ import (
 
 	embedded "github.com/needle-search/needle/models/builtin"
 	"github.com/needle-search/needle/pipeline"
+	"github.com/needle-search/needle/pipeline/builtin"
 )
 
-// TestProfileFitsBundle: the embedded bundle has a score profile for the
-// default retriever and ranker; a new bundle needs a new one (needle calibrate).
-func TestProfileFitsBundle(t *testing.T) {
-	bundle, err := embedded.Bundle()
+// TestProfilesFitBundles: the embedded bundles have score profiles for the
+// default retriever, with the default ranker and without one (where an index has
+// no vectors yet); a new bundle needs new ones (needle calibrate).
+func TestProfilesFitBundles(t *testing.T) {
+	reader, err := embedded.Bundle()
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile("profiles/builtin-bleve.json")
+	vectors, err := embedded.EmbeddingBundle()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var p pipeline.Profile
-	if err := json.Unmarshal(data, &p); err != nil {
-		t.Fatal(err)
+	if r := pipeline.DefaultConfig(builtin.Registry()).Ranker.Type; r != pipeline.RankerVector {
+		t.Fatalf("the default ranker is %s: it needs a profile", r)
 	}
-	if p.Bundle != bundle.Hash || p.Retriever != "bleve" || p.Ranker != pipeline.RankerNone {
-		t.Errorf("the profile is for bundle %s, %s, %s; the bundle is %s", p.Bundle, p.Retriever, p.Ranker, bundle.Hash)
-	}
-	if p.Answer.Fused <= 0 || p.NoAnswer.Fused >= 0 || p.BM25Weight < 0 {
-		t.Errorf("better scores must mean more probable answers: %+v", p)
+	for file, want := range map[string]pipeline.Profile{
+		"builtin-bleve.json":        {Ranker: pipeline.RankerNone},
+		"builtin-bleve-vector.json": {Ranker: pipeline.RankerVector, Embedding: vectors.Hash},
+	} {
+		t.Run(file, func(t *testing.T) {
+			data, err := os.ReadFile("profiles/" + file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var p pipeline.Profile
+			if err := json.Unmarshal(data, &p); err != nil {
+				t.Fatal(err)
+			}
+			if p.Bundle != reader.Hash || p.Retriever != "bleve" || p.Ranker != want.Ranker || p.Embedding != want.Embedding {
+				t.Errorf("the profile is for bundle %s, %s, %s, vectors %q; the bundles are %s and %q",
+					p.Bundle, p.Retriever, p.Ranker, p.Embedding, reader.Hash, want.Embedding)
+			}
+			if p.Answer.Fused <= 0 || p.NoAnswer.Fused >= 0 || p.BM25Weight < 0 {
+				t.Errorf("better scores must mean more probable answers: %+v", p)
+			}
+		})
 	}
 }

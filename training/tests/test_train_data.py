@@ -7,6 +7,7 @@ import torch
 from transformers import AutoTokenizer
 
 import data
+import edits
 import mining
 import multitask
 import train
@@ -95,12 +96,12 @@ def test_an_epoch_holds_every_question_once(sampler):
 
 def test_swap_names_something_else_of_the_passage():
     passage = "In 1850 the smith Anna Berg left Ulm, and in 1860 Carl Maier came."
-    results = {data.swap("When did Anna Berg leave Ulm?", passage, random.Random(i)) for i in range(20)}
+    results = {edits.swap("When did Anna Berg leave Ulm?", passage, random.Random(i)) for i in range(20)}
     assert "When did Carl Maier leave Ulm?" in results
     assert "When did Anna Berg leave Carl Maier?" in results
     assert not any("1850" in r or "1860" in r for r in results)
-    assert data.swap("who came in 1850", passage, random.Random(1)) == "who came in 1860"
-    assert data.swap("who came?", passage, random.Random(1)) is None
+    assert edits.swap("who came in 1850", passage, random.Random(1)) == "who came in 1860"
+    assert edits.swap("who came?", passage, random.Random(1)) is None
 
 
 def test_bm25_prefers_rare_words_and_short_passages():

@@ -36,6 +36,19 @@ export async function call(method, path, body, signal) {
   throw new Problem(value?.code ? value : { title: `The server answered ${response.status}`, detail: 'This is no answer of Needle; a proxy may be in between.', code: 'unknown', status: response.status });
 }
 
+// metrics returns what the server exports about itself, in Prometheus's text format.
+export async function metrics() {
+  let response;
+  try {
+    response = await fetch('/metrics', { headers: { Accept: 'text/plain', ...keyHeader() } });
+  } catch {
+    throw new Problem({ title: 'The server cannot be reached', detail: 'Is `needle serve` still running?', code: 'unreachable' });
+  }
+  const text = await response.text();
+  if (response.ok) return text;
+  throw new Problem({ title: `The server answered ${response.status}`, status: response.status, code: 'no_metrics' });
+}
+
 // upload sends one file and tells how far it has come, from 0 to 1. Fetch cannot
 // tell, so this is the older way.
 export function upload(index, file, progress) {

@@ -2,12 +2,16 @@
 import { setUpAdd } from './add.js';
 import { call } from './api.js';
 import { byID, element, milliseconds, percent, plural } from './dom.js';
+import { answerFeedback, noAnswerFeedback } from './feedback.js';
+import { currentFilter, facetFields, showFilters } from './filters.js';
 import { setUpKey } from './key.js';
 import { loadIndexes, showIndexes } from './indexes.js';
+import { setUpReview, showReview } from './review.js';
 import { answerCard, hitCard, problemCard, timings, warningList } from './results.js';
+import { hideStatus, showStatus } from './status.js';
 import { openDocument, setUpViewer } from './viewer.js';
 
-const tabs = ['ask', 'search', 'add', 'indexes'];
+const tabs = ['ask', 'search', 'add', 'indexes', 'review', 'status'];
 
 function showTab(name, focus) {
   for (const tab of tabs) {
@@ -19,6 +23,9 @@ function showTab(name, focus) {
   }
   history.replaceState(null, '', `#${name}`);
   if (name === 'indexes') showIndexes();
+  if (name === 'review') showReview();
+  if (name === 'status') showStatus();
+  else hideStatus();
 }
 
 function setUpTabs() {
@@ -68,17 +75,18 @@ function showAnswers(result, again) {
   const cards = [];
   if (result.answerable) {
     byID('ask-status').textContent = `${plural(result.answers.length, 'answer', 'answers')}, ${read}.`;
-    cards.push(...result.answers.map((answer) => answerCard(answer, result.calibrated, open)));
+    cards.push(...result.answers.map((answer) => answerCard(answer, result.calibrated, open, answerFeedback(result, answer))));
   } else {
     byID('ask-status').textContent = `No answer, ${read}.`;
     cards.push(element('div', { class: 'card none' },
       element('h3', {}, 'The documents do not answer this'),
       element('p', {}, result.candidates_read ? `It is ${percent(result.no_answer_probability)} likely${result.calibrated ? '' : ' (a rough estimate)'} that no document holds the answer. Put it in other words, or add the document that does.`
         : 'No passage shares a word with the question. Put it in other words, or add the document that answers it.'),
-      result.candidates_read && !result.rejected ? element('button', { type: 'button', click: again }, 'Show what was rejected') : ''));
+      result.candidates_read && !result.rejected ? element('button', { type: 'button', click: again }, 'Show what was rejected') : '',
+      noAnswerFeedback(result)));
     if (result.rejected) {
       cards.push(element('h2', { class: 'meta', tabindex: '-1', id: 'rejected' }, plural(result.rejected.length, 'rejected answer', 'rejected answers')));
-      cards.push(...result.rejected.map((answer) => answerCard(answer, result.calibrated, open)));
+      cards.push(...result.rejected.map((answer) => answerCard(answer, result.calibrated, open, answerFeedback(result, answer))));
     }
   }
   area.replaceChildren(...[...cards, warningList(result.warnings), timings(result)].filter(Boolean));
@@ -92,8 +100,14 @@ function setUpAsk() {
     const question = byID('question').value.trim();
     if (!question) return;
     run(async (signal) => {
-      const result = await call('POST', '/v1/ask', { question, index: byID('index').value, include_rejected: rejected }, signal);
+      const index = byID('index').value;
+      const facets = await facetFields();
+      const filter = currentFilter();
+      const result = await call('POST', '/v1/ask', { question, index, include_rejected: rejected, ...(filter && { filter }) }, signal);
       showAnswers(result, () => ask(true));
+      // Counts come after the answers: they must not hold these up.
+      const counted = facets.length ? await call('POST', '/v1/search', { query: question, index, top_k: 1, facets, ...(filter && { filter }) }, signal) : { facets: [] };
+      showFilters(byID('ask-filters'), counted.facets ?? [], () => ask(false));
     });
   };
   form.addEventListener('submit', (event) => {
@@ -106,16 +120,22 @@ function setUpSearch() {
   const form = byID('search-form');
   const area = byID('search-results');
   const run = runner(form, byID('search-status'), area, 'Searching…');
-  form.addEventListener('submit', (event) => {
-    event.preventDefault();
+  const search = () => {
     const query = byID('query').value.trim();
     if (!query) return;
     run(async (signal) => {
-      const result = await call('POST', '/v1/search', { query, index: byID('index').value }, signal);
+      const facets = await facetFields();
+      const filter = currentFilter();
+      const result = await call('POST', '/v1/search', { query, index: byID('index').value, ...(facets.length && { facets }), ...(filter && { filter }) }, signal);
+      showFilters(byID('search-filters'), result.facets ?? [], search);
       byID('search-status').textContent = `${plural(result.hits.length, 'passage', 'passages')} in ${milliseconds(result.timings_ms.total)}.`;
       area.replaceChildren(...[...result.hits.map((hit) => hitCard(hit, (h) => openDocument(result.index, h.document_id, h))),
         warningList(result.warnings), timings(result)].filter(Boolean));
     });
+  };
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    search();
   });
 }
 
@@ -139,6 +159,7 @@ setUpKey();
 setUpViewer();
 setUpAsk();
 setUpSearch();
+setUpReview();
 setUpAdd(() => showTab('add'));
 if (tabs.includes(location.hash.slice(1))) showTab(location.hash.slice(1));
 document.addEventListener('keydown', (event) => {

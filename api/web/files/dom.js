@@ -36,3 +36,11 @@ export function bytes(n) {
   for (; n >= 1024 && at < units.length - 1; at++) n /= 1024;
   return `${n < 10 && at > 0 ? n.toFixed(1) : whole.format(n)} ${units[at]}`;
 }
+
+// svg makes an element of a drawing.
+export function svg(name, properties = {}, ...children) {
+  const node = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [key, value] of Object.entries(properties)) node.setAttribute(key, String(value));
+  node.append(...children);
+  return node;
+}

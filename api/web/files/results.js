@@ -57,8 +57,8 @@ export function timings(result) {
 }
 
 // answerCard shows an answer in its context. The function open is called with
-// the answer to show the document.
-export function answerCard(answer, calibrated, open) {
+// the answer to show the document; verdict is what asks whether it is right.
+export function answerCard(answer, calibrated, open, verdict) {
   const [before, inside, after] = cut(answer.context, answer.context_start, answer.context_end);
   const chance = `${percent(answer.probability)} likely to be right${calibrated ? '' : ' (a rough estimate)'}`;
   const more = { left: answer.start > answer.context_start ? '… ' : '', right: /[.!?]\s*$/.test(after || inside) ? '' : ' …' };
@@ -70,7 +70,8 @@ export function answerCard(answer, calibrated, open) {
     place(answer),
     element('div', { class: 'foot' },
       element('button', { type: 'button', 'aria-label': `Open ${answer.title || answer.document_id} at the answer ${answer.text}`, click: () => open(answer) }, 'Open the document here'),
-      scores(answer.scores)));
+      scores(answer.scores)),
+    verdict);
 }
 
 // hitCard shows a passage that a search found.

@@ -377,6 +377,109 @@ const tests = {
     }
   },
 
+  async 'filters by facets, in searching and in asking'() {
+    const { page, close } = await open();
+    await page.evaluate(async () => {
+      const index = document.getElementById('index').value;
+      for (const [id, team, word] of [['facet-1', 'red', 'granite'], ['facet-2', 'blue', 'basalt'], ['facet-3', 'blue', 'marble']]) {
+        const response = await fetch(`/v1/indexes/${index}/documents/${id}`, { method: 'PUT', headers: { 'Content-Type': 'application/json' },
+          body: JSON.stringify({ text: `The zweifel quarry delivers ${word} to the harbour.`, metadata: { team } }) });
+        if (!response.ok) throw new Error(await response.text());
+      }
+    });
+    await page.reload();
+    await page.waitForFunction(() => document.querySelector('#index option'));
+    await page.getByRole('tab', { name: 'Search' }).click();
+    await page.getByLabel('Words to look for').fill('zweifel quarry');
+    await page.getByRole('button', { name: 'Search', exact: true }).click();
+    await page.locator('#search-filters summary').click();
+    const blue = page.locator('#search-filters').getByRole('checkbox', { name: 'blue 2' });
+    await blue.check();
+    await page.waitForFunction(() => document.querySelectorAll('#search-results .hit').length === 2);
+    assert.match(await page.locator('#search-filters summary').textContent(), /1 value chosen/);
+    assert.ok(await page.locator('#search-filters').getByRole('checkbox', { name: 'blue 2' }).evaluate((box) => box === document.activeElement), 'the focus is lost');
+    await page.locator('#search-filters').getByRole('checkbox', { name: 'red 1' }).check();
+    await page.waitForFunction(() => document.querySelectorAll('#search-results .hit').length === 3);
+    await page.locator('#search-filters').getByRole('checkbox', { name: 'blue 2' }).uncheck();
+    await page.waitForFunction(() => document.querySelectorAll('#search-results .hit').length === 1);
+    assert.match(await page.locator('#search-results').textContent(), /granite/);
+    await shot(page, 'facets');
+    // The choice holds for asking too.
+    await page.getByRole('tab', { name: 'Ask' }).click();
+    await ask(page, 'What does the zweifel quarry deliver to the harbour?');
+    assert.doesNotMatch(await page.locator('#ask-results').textContent(), /basalt|marble/);
+    await page.locator('#ask-filters summary').click();
+    await page.locator('#ask-filters').getByRole('button', { name: 'Choose none' }).click();
+    await page.waitForFunction(() => document.querySelector('#ask-filters summary')?.textContent === 'Filters');
+    await close();
+  },
+
+  async 'takes feedback, marks a better place and reviews both'() {
+    const { page, close } = await open();
+    await ask(page, question);
+    const first = page.locator('article.answer').first();
+    await first.getByRole('button', { name: 'Right', exact: true }).click();
+    await first.getByText('Thank you, it is kept.').waitFor();
+    assert.equal(await first.getByRole('button', { name: 'Right', exact: true }).getAttribute('aria-pressed'), 'true');
+    await first.getByRole('button', { name: 'Mark the right place…' }).click();
+    await page.locator('#viewer-text mark').waitFor();
+    assert.ok(await page.locator('#viewer-take').isDisabled());
+    const marked = await page.evaluate(() => {
+      const mark = document.querySelector('#viewer-text mark');
+      const range = document.createRange();
+      const before = mark.previousSibling;
+      range.setStart(before, before.data.length - 12);
+      range.setEnd(mark.firstChild, mark.firstChild.data.length);
+      document.getSelection().removeAllRanges();
+      document.getSelection().addRange(range);
+      return range.toString().trim();
+    });
+    await page.waitForFunction(() => !document.getElementById('viewer-take').disabled);
+    await shot(page, 'marking');
+    await page.getByRole('button', { name: 'This is the answer' }).click();
+    await page.locator('#viewer-said').getByText('Thank you, it is kept.').waitFor();
+    await page.keyboard.press('Escape');
+    await ask(page, 'What is the airspeed of an unladen swallow over Patagonia?');
+    const none = page.locator('.none');
+    await none.getByRole('button', { name: 'Right, there is none' }).click();
+    await none.getByText('Thank you, it is kept.').waitFor();
+
+    await page.getByRole('tab', { name: 'Review' }).click();
+    const item = page.locator('#review-list article').filter({ hasText: question });
+    await item.waitFor();
+    assert.ok((await item.textContent()).includes(marked), 'the marked place is not in the queue');
+    await item.getByRole('button', { name: 'Accept: Another place is better' }).click();
+    await page.getByText('1 judgement reviewed.').waitFor();
+    assert.match(await page.locator('#review-list article').filter({ hasText: question }).textContent(), /Settled: “/);
+    await page.getByLabel('Questions with feedback').selectOption('reviewed');
+    await page.waitForFunction(() => document.querySelectorAll('#review-list article').length === 1);
+    await shot(page, 'review');
+    const { ratio, where } = await contrast(page);
+    assert.ok(ratio >= 4.5, `contrast of ${ratio.toFixed(2)} in ${where}`);
+    await close();
+  },
+
+  async 'shows how the server does, live'() {
+    const { page, close } = await open();
+    await page.getByRole('tab', { name: 'Status' }).click();
+    await page.locator('.plot').first().waitFor();
+    // Asked beside the page while the plots are watched.
+    await page.evaluate(async (text) => {
+      for (let i = 0; i < 3; i++) await fetch('/v1/ask', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ question: `${text} ${i}` }) });
+    }, question);
+    const median = page.locator('.plot').filter({ hasText: 'Time of a question, median' });
+    await page.waitForFunction(() => [...document.querySelectorAll('.plot')].some((p) => p.textContent.includes('median') && /\d+ m?s/.test(p.querySelector('.value').textContent)));
+    assert.ok(await median.locator('path.curve').getAttribute('d'), 'no curve');
+    const tables = await page.locator('#status-tables').textContent();
+    for (const title of ['Indexes', 'Stages since the start', 'Caches since the start']) assert.ok(tables.includes(title), `no table ${title}`);
+    assert.match(await page.locator('#status-note').textContent(), /^Model \S+ \(\w+\)\./);
+    await noOverflow(page);
+    await shot(page, 'status', true);
+    const { ratio, where } = await contrast(page);
+    assert.ok(ratio >= 4.5, `contrast of ${ratio.toFixed(2)} in ${where}`);
+    await close();
+  },
+
   async 'asks for a key and sends it'() {
     const { page, allow, close } = await open();
     allow(401);
