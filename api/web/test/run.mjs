@@ -301,7 +301,7 @@ const tests = {
     assert.equal(await active(), 'tab-search');
     assert.ok(await page.locator('#panel-search').isVisible());
     await page.keyboard.press('End');
-    assert.equal(await active(), 'tab-indexes');
+    assert.equal(await active(), 'tab-status');
     await page.keyboard.press('ArrowRight');
     assert.equal(await active(), 'tab-ask');
     await page.keyboard.press('Tab');
