@@ -22,6 +22,9 @@ func (a *app) calibrateCommand() *cobra.Command {
 		limit  int
 		out    string
 		use    bool
+
+		feedback, pending bool
+		documents         int
 	}
 	cmd := &cobra.Command{
 		Use:   "calibrate",
@@ -29,13 +32,25 @@ func (a *app) calibrateCommand() *cobra.Command {
 		Long: `Every question is asked twice over the paragraphs of all the given files: once
 as it is, and once with its gold paragraph hidden, so that the profile learns
 what a question without an answer looks like. Questions that are used here must
-not be used to measure the result.`,
+not be used to measure the result.
+
+With --feedback the questions are those that feedback about the index has
+settled, and they are asked over its documents. While a server holds the data
+directory, they are asked over a copy of --documents of them.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if len(o.paths) == 0 {
-				return fmt.Errorf("calibrate: --path is missing: name one or more SQuAD files")
+			var profile pipeline.Profile
+			var err error
+			switch {
+			case o.feedback && len(o.paths)+len(o.corpus) > 0:
+				err = fmt.Errorf("calibrate: --feedback has its own questions and documents; leave --path and --corpus out")
+			case o.feedback:
+				profile, err = a.calibrateFeedback(cmd.Context(), o.pending, o.limit, o.documents)
+			case len(o.paths) == 0:
+				err = fmt.Errorf("calibrate: --path is missing: name one or more SQuAD files, or --feedback")
+			default:
+				profile, err = a.calibrate(cmd.Context(), o.paths, o.corpus, o.limit)
 			}
-			profile, err := a.calibrate(cmd.Context(), o.paths, o.corpus, o.limit)
 			if err != nil {
 				return err
 			}
@@ -69,6 +84,9 @@ not be used to measure the result.`,
 	flags.StringArrayVar(&o.paths, "path", nil, "SQuAD file with questions (may be repeated)")
 	flags.StringArrayVar(&o.corpus, "corpus", nil, "SQuAD file, or directory of them, whose paragraphs are searched too (may be repeated)")
 	flags.IntVar(&o.limit, "limit", 1000, "number of questions")
+	flags.BoolVar(&o.feedback, "feedback", false, "use the questions that feedback about the index has settled")
+	flags.BoolVar(&o.pending, "pending", false, "with --feedback: also what nobody contradicts yet")
+	flags.IntVar(&o.documents, "documents", 20000, "with --feedback, through a server: how many documents to copy, beside those with answers")
 	flags.BoolVar(&o.use, "use", false, "keep the profile in the data directory, where it is used from then on")
 	flags.StringVar(&o.out, "out", "", "write the profile to this file instead of standard output")
 	return cmd
@@ -96,6 +114,12 @@ func (a *app) calibrate(ctx context.Context, paths, corpus []string, limit int) 
 		return pipeline.Profile{}, err
 	}
 	defer done()
+	return fitProfile(ctx, p, questions, strings.Join(sources, ", "))
+}
+
+// fitProfile asks questions over the documents of a pipeline, and fits what
+// comes of it.
+func fitProfile(ctx context.Context, p *pipeline.Pipeline, questions []eval.Question, source string) (pipeline.Profile, error) {
 	cfg := p.Config()
 	shares, fitted, err := fitShares(ctx, p, questions)
 	if err != nil {
@@ -122,7 +146,7 @@ func (a *app) calibrate(ctx context.Context, paths, corpus []string, limit int) 
 	profile.Bundle, profile.Retriever, profile.Ranker, profile.Embedding = p.Model().Hash, cfg.Retriever.Type, cfg.Ranker.Type, shares.Embedding
 	profile.VectorShare, profile.RelevanceShare = shares.VectorShare, shares.RelevanceShare
 	profile.Fitted = fmt.Sprintf("%d questions of %s, each with and without its gold paragraph, %d candidates read%s",
-		len(questions), strings.Join(sources, ", "), cfg.Ranker.Reads(cfg.Ranker.Type), fitted)
+		len(questions), source, cfg.Ranker.Reads(cfg.Ranker.Type), fitted)
 	return profile, nil
 }
 

@@ -30,7 +30,7 @@ and after every exchange of the model. When their score falls, it says so in the
 log, in the metrics and to a webhook, and may put the old model back; see the
 section monitor of the configuration.`,
 	}
-	cmd.AddCommand(a.canarySetCommand(), a.canaryRunCommand(), a.canaryStatusCommand(), a.canaryRemoveCommand())
+	cmd.AddCommand(a.canarySetCommand(), a.canaryAddCommand(), a.canaryRunCommand(), a.canaryStatusCommand(), a.canaryRemoveCommand())
 	return cmd
 }
 

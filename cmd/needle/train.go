@@ -32,6 +32,7 @@ type trainOptions struct {
 	kind, bundle, path, out, name, work string
 	limit                               int
 	fresh                               bool
+	feedback, pending                   bool
 	pooling                             string
 	config                              train.Config
 }
@@ -89,6 +90,8 @@ weights. Equal examples and --seed give equal weights.`,
 	flags.StringVar(&o.kind, "kind", models.HeadSpan, "span, relevance or classification")
 	flags.StringVar(&o.bundle, "bundle", "", "bundle to start from, with a precision after a colon where it matters (default: the one that reads)")
 	flags.StringVar(&o.path, "path", "", "file with the examples")
+	flags.BoolVar(&o.feedback, "feedback", false, "span: learn from what feedback about the index has settled instead of --path")
+	flags.BoolVar(&o.pending, "pending", false, "with --feedback: also what nobody contradicts yet")
 	flags.StringVar(&o.out, "out", "", "directory to make for the new bundle")
 	flags.StringVar(&o.name, "name", "", "name of the new bundle (default: made of the old one's)")
 	flags.StringVar(&o.work, "work", "", "directory for what a stopped run goes on from (default: --out with .work)")
@@ -107,7 +110,9 @@ weights. Equal examples and --seed give equal weights.`,
 
 func (a *app) trainHead(ctx context.Context, o trainOptions) (*trainReport, error) {
 	switch {
-	case o.path == "":
+	case o.feedback && (o.path != "" || o.kind != models.HeadSpan):
+		return nil, errors.New("train: head: --feedback goes with --kind span and without --path")
+	case o.path == "" && !o.feedback:
 		return nil, errors.New("train: head: --path is missing: name the file with the examples")
 	case o.out == "":
 		return nil, errors.New("train: head: --out is missing: name the directory for the new bundle")
@@ -116,6 +121,14 @@ func (a *app) trainHead(ctx context.Context, o trainOptions) (*trainReport, erro
 		return nil, fmt.Errorf("train: head: --out: %s: %w", o.out, os.ErrExist)
 	}
 	begin := time.Now()
+	if o.feedback {
+		file, err := a.feedbackExamples(ctx, o.pending)
+		if err != nil {
+			return nil, err
+		}
+		defer os.Remove(file)
+		o.path = file
+	}
 	cfg, err := a.config()
 	if err != nil {
 		return nil, err
