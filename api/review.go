@@ -77,8 +77,9 @@ func (s *Server) listFeedback(c *gin.Context) error {
 			return problemError{wire.CodeInvalidParameter, fmt.Sprintf("limit: %q; allowed are 1 to %d.", clip(text), maxCases)}
 		}
 	}
-	state := store.CaseState(c.Query("state"))
-	if state != "" && !slices.Contains(store.CaseStates(), state) {
+	given, filtered := c.GetQuery("state")
+	state := store.CaseState(given)
+	if filtered && !slices.Contains(store.CaseStates(), state) {
 		return problemError{wire.CodeInvalidParameter, fmt.Sprintf("state: %q; allowed are open, disputed, agreed, reviewed and quarantined.", clip(string(state)))}
 	}
 	before, err := parseCursor(c.Query("after"))

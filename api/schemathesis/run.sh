@@ -27,7 +27,7 @@ result=0
 cd "$here"
 "${SCHEMATHESIS:-schemathesis}" --config-file schemathesis.toml run ../openapi.json --url "http://127.0.0.1:$port" -H "Authorization: Bearer $key" \
   --seed "${SEED:-1}" --max-time "$seconds" --continue-on-failure --no-color --request-timeout 20 --generation-database none >"$work/report" || result=$?
-grep -E '^(API Operations|Test Phases|Failures|Errors|Test cases)|^  [^ ]' "$work/report" | tail -25
+sed -n '/= SUMMARY =/,$p' "$work/report"
 if [ "$result" != 0 ]; then
   cut -c1-1500 "$work/report" | head -400
   exit "$result"

@@ -25,10 +25,11 @@ value() { sed -n "s/^$1=//p" "$unit"; }
 user=$(value User)
 state=/var/lib/$(value StateDirectory)
 [ "$(stat -c %U "$state")" = "$user" ] || fail "$state does not belong to $user"
+# Becomes the service, so that a signal reaches it.
 # shellcheck disable=SC2046 # the unit's words are words
-as_service() { (cd "$(value WorkingDirectory)" && exec runuser -u "$user" -- env -i PATH="$PATH" $(value Environment) "$@"); }
+as_service() { cd "$(value WorkingDirectory)" && exec setpriv --reuid "$user" --regid "$(value Group)" --init-groups env -i PATH="$PATH" $(value Environment) "$@"; }
 # shellcheck disable=SC2046
-as_service $(value ExecStartPre) >>"$log" 2>&1 || fail "ExecStartPre failed"
+(as_service $(value ExecStartPre)) >>"$log" 2>&1 || fail "ExecStartPre failed"
 # shellcheck disable=SC2046
 as_service $(value ExecStart) >>"$log" 2>&1 &
 server=$!
