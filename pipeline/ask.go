@@ -95,7 +95,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 		Answers:    []Answer{},
 		Complete:   true,
 		Calibrated: calibrated,
-		Warnings:   append(append([]string{}, m.notes...), ranked.warnings...),
+		Warnings:   slices.Concat([]string{}, m.notes, found.warnings, ranked.warnings),
 		Model:      m.ref,
 		Index:      cmp.Or(request.Index, p.config.Index),
 		Generation: found.Generation,
@@ -156,7 +156,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 	if err := units.candidates(ctx, result.Candidates); err != nil {
 		return nil, err
 	}
-	if !ranked.bypassed(p) && ranked.coverage == nil {
+	if !ranked.bypassed(p) && ranked.coverage == nil && len(found.warnings) == 0 {
 		// When the vectors are ready the answer may be another, in the same
 		// generation of the index.
 		known.store(found, result)

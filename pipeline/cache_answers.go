@@ -75,12 +75,17 @@ func (l answerLookup) store(found retrieved, result *Result) {
 	l.cache.put(cacheAnswers, found.index, found.Generation, l.key, kept, resultSize(kept))
 }
 
-// retrieveCached is a retrieval through the cache.
-func (p *Pipeline) retrieveCached(ctx context.Context, index retriever.Index, r retrieval) (retriever.Results, error) {
-	query := retriever.Query{
+// query is what the index is asked.
+func (r retrieval) query() retriever.Query {
+	return retriever.Query{
 		Text: r.text, TopK: r.topK, Filter: r.filter,
 		Groups: r.access.Groups, AllGroups: r.access.AllGroups, Explain: r.explain,
 	}
+}
+
+// retrieveCached is a retrieval through the cache.
+func (p *Pipeline) retrieveCached(ctx context.Context, index retriever.Index, r retrieval) (retriever.Results, error) {
+	query := r.query()
 	key, ok := cacheKey{}, false
 	if p.cache != nil && !r.fresh && exclusive(index) {
 		key, ok = r.key()

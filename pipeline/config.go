@@ -199,6 +199,9 @@ func (c *Config) Validate() error {
 	} else {
 		nested("retriever", c.Retriever.Options.Validate())
 	}
+	if err := c.validateHybrid(); err != nil {
+		faults = append(faults, err)
+	}
 	between("retriever.top_k", c.Retriever.TopK, 1, 10000)
 	if !slices.Contains(rankerTypes, c.Ranker.Type) {
 		fault("ranker.type", fmt.Sprintf("%q", c.Ranker.Type), allowedRankers())

@@ -29,6 +29,8 @@ type pool struct {
 	// generations are those of indexes that were open before.
 	generations map[string]uint64
 	gates       map[string]*writeGate
+	// retiring counts the indexes that are closed when their last user is gone.
+	retiring sync.WaitGroup
 }
 
 // pooled is an open index.
@@ -98,6 +100,9 @@ func (p *pool) mark(names ...string) (release func()) {
 // acquire returns an index that stays open until release is called.
 func (p *pool) acquire(ctx context.Context, name string) (index *pooled, release func(), err error) {
 	index, err = p.lookup(name, false)
+	if index != nil && p.moved(ctx, index) {
+		index = nil
+	}
 	if index == nil && err == nil {
 		index, err = p.openOnce(ctx, name)
 	}
@@ -300,6 +305,7 @@ func (p *pool) close() error {
 	for _, c := range changes {
 		<-c
 	}
+	p.retiring.Wait()
 	return errors.Join(faults...)
 }
 

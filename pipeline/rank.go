@@ -87,13 +87,11 @@ func (s *vectorStage) rank(ctx context.Context, found retrieved, want retrieval,
 		r.warnings = append(r.warnings, fmt.Sprintf("%.1f %% of the passages have their vectors; until these do, candidates are not ranked by them", 100**r.coverage))
 		return nil
 	}
-	embedder, err := s.embedding(ctx)
-	if err != nil {
-		return err
-	}
-	question, err := embedder.Question(ctx, want.text)
-	if err != nil {
-		return err
+	question := found.question
+	if question == nil {
+		if question, err = s.question(ctx, want.text); err != nil {
+			return err
+		}
 	}
 	r.hits = ranker.ByVector(found.Hits, question, vectors, share(r.used))
 	return nil

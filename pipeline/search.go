@@ -28,6 +28,10 @@ type retrieved struct {
 	index   retriever.Index
 	release func()
 	took    time.Duration
+	// question is the vector of the question, nil where none was needed.
+	question []int8
+	// warnings say what of the retrieval did not work.
+	warnings []string
 }
 
 // retrieve finds candidates; the caller releases what it returns.
@@ -37,14 +41,15 @@ func (p *Pipeline) retrieve(ctx context.Context, r retrieval) (retrieved, error)
 	if err != nil {
 		return retrieved{}, err
 	}
-	results, err := p.retrieveCached(ctx, index, r)
+	found, err := p.retrieveLegs(ctx, index, r)
 	end := time.Now()
 	p.observer.Stage(ctx, StageRetrieve, begin, end, err)
 	if err != nil {
 		release()
 		return retrieved{}, p.cause(ctx, err)
 	}
-	return retrieved{results, index, release, end.Sub(begin)}, nil
+	found.index, found.release, found.took = index, release, end.Sub(begin)
+	return found, nil
 }
 
 // Search returns the best passages for a query without reading them. The
@@ -81,7 +86,7 @@ func (p *Pipeline) Search(ctx context.Context, request SearchRequest) (result *S
 		Query:      request.Query,
 		Hits:       make([]Candidate, 0, len(hits)),
 		Terms:      append([]string{}, found.Terms...),
-		Warnings:   append([]string{}, ranked.warnings...),
+		Warnings:   append(append([]string{}, found.warnings...), ranked.warnings...),
 		Index:      cmp.Or(request.Index, p.config.Index),
 		Generation: found.Generation,
 		TimingsMS:  map[string]float64{"retrieve": milliseconds(found.took)},

@@ -46,6 +46,13 @@ func (c *Config) OpenStore(ctx context.Context) (*store.Store, error) {
 	return store.New(driver), nil
 }
 
+// Shared reports whether indexes and records lie on a server that others may
+// use too, instead of in the data directory.
+func (c *Config) Shared() bool {
+	_, own := c.Retriever.Options.(StoreOpener)
+	return own
+}
+
 // storeHandle opens the store for as long as it is needed: a server holds it,
 // a command opens it for a moment, because one process at a time can have the
 // file.

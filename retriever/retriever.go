@@ -34,6 +34,8 @@ var (
 	ErrInvalidQuery = errors.New("invalid query")
 	// ErrNoSpace says that the disk is full; nothing stored was lost.
 	ErrNoSpace = errors.New("no space left on disk")
+	// ErrUnsupported says that the index cannot do what it is asked for.
+	ErrUnsupported = errors.New("the index cannot do this")
 	// ErrUnavailable says that the server that keeps the indexes cannot be
 	// reached or is overloaded, also after retries.
 	ErrUnavailable = errors.New("the index server is not available")

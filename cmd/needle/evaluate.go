@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -146,12 +148,22 @@ func (a *app) openCollection(ctx context.Context, c *collection, options ...pipe
 		return nil, nil, err
 	}
 	cfg.Data = dir
+	if cfg.Shared() {
+		// The place is a server that others use, so the name must be nobody's.
+		cfg.Index = "eval-" + strings.ToLower(rand.Text())
+	}
 	p, err := pipeline.Open(ctx, cfg, append(options, pipeline.WithoutModels())...)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, nil, err
 	}
 	closeAll := func() {
+		if cfg.Shared() {
+			// Also when the evaluation was interrupted.
+			if err := p.DropIndex(context.WithoutCancel(ctx), ""); err != nil && !errors.Is(err, retriever.ErrIndexNotFound) {
+				fmt.Fprintf(os.Stderr, "the temporary index %s could not be dropped: %v\n", cfg.Index, err)
+			}
+		}
 		p.Close()
 		os.RemoveAll(dir)
 	}

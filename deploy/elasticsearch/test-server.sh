@@ -13,14 +13,25 @@
 #     NEEDLE_ES_DIR    where everything is put; default: needle-elasticsearch
 #                      in the folder for temporary files. The folders above
 #                      it must be open to the server's user
+#     NEEDLE_ES_HOME   where the server is unpacked; default: in NEEDLE_ES_DIR.
+#                      Several servers may share it
 #     NEEDLE_ES_HEAP   size of the Java heap; default: 512m
+#     NEEDLE_ES_SECURITY=true  switches security on: TLS with an authority of
+#                      its own, whose certificate is config/ca.pem in
+#                      NEEDLE_ES_DIR, and the user elastic with the password
+#                      needle-test. It needs openssl
 #     ES_JAVA_HOME     the Java to run with; default: the one on the PATH
+#
+# A server that was killed is started again, on the same address and with what it
+# has on disk, by: test-server.sh resume
 set -euo pipefail
 
 version=8.19.7
 artifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:$version:zip
 dir=${NEEDLE_ES_DIR:-${TMPDIR:-/tmp}/needle-elasticsearch}
-home=$dir/elasticsearch-$version
+home=${NEEDLE_ES_HOME:-$dir/elasticsearch-$version}
+security=${NEEDLE_ES_SECURITY:-false}
+password=needle-test
 heap=${NEEDLE_ES_HEAP:-512m}
 user=needle-es
 
@@ -61,7 +72,7 @@ start() {
   if [ ! -x "$home/bin/elasticsearch" ]; then
     mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:get -Dartifact="$artifact" -Dtransitive=false >&2
     mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dartifact="$artifact" -DoutputDirectory="$dir" >&2
-    unzip -q -o "$dir/elasticsearch-$version.zip" -d "$dir"
+    unzip -q -o "$dir/elasticsearch-$version.zip" -d "$(dirname "$home")"
     rm "$dir/elasticsearch-$version.zip"
   fi
   # Every start is a fresh server: what a run before left behind is no concern
@@ -80,18 +91,60 @@ transport.port: 0
 # Writes http.ports, which says which port the system gave.
 node.portsfile: true
 discovery.type: single-node
-xpack.security.enabled: ${NEEDLE_ES_SECURITY:-false}
+xpack.security.enabled: $security
 xpack.ml.enabled: false
 # A nearly full disk of a test machine must not make the server refuse writes.
 cluster.routing.allocation.disk.threshold_enabled: false
 # Tests create many indexes.
 cluster.max_shards_per_node: 5000
 YAML
+  if [ "$security" = true ]; then
+    secure
+  fi
   if [ "$(id -u)" -eq 0 ]; then
     id "$user" >/dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin "$user"
     chown -R "$user:$user" "$dir"
     chmod 755 "$dir"
   fi
+  launch
+}
+
+# secure makes certificates and the password of the user elastic.
+secure() {
+  (
+    cd "$dir/config"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.pem -subj "/CN=Needle test authority" 2>/dev/null
+    openssl req -newkey rsa:2048 -nodes -keyout http.key -out http.csr -subj "/CN=127.0.0.1" 2>/dev/null
+    openssl x509 -req -in http.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out http.pem \
+      -extfile <(echo "subjectAltName=IP:127.0.0.1") 2>/dev/null
+    # The authority is sent along, as Elasticsearch's own set-up does it.
+    cat ca.pem >>http.pem
+    cat >>elasticsearch.yml <<YAML
+xpack.security.autoconfiguration.enabled: false
+xpack.security.http.ssl.enabled: true
+xpack.security.http.ssl.key: http.key
+xpack.security.http.ssl.certificate: http.pem
+YAML
+  )
+  ES_PATH_CONF=$dir/config "$home/bin/elasticsearch-keystore" create -s >/dev/null
+  echo "$password" | ES_PATH_CONF=$dir/config "$home/bin/elasticsearch-keystore" add -x bootstrap.password >/dev/null
+}
+
+# resume starts a server again that is no longer running.
+resume() {
+  if running; then
+    fail "it runs"
+  fi
+  ES_JAVA_HOME=$(java_home)
+  export ES_JAVA_HOME
+  local port
+  port=$(sed -n 's/.*:\([0-9]*\)$/\1/p' "$dir/url")
+  sed -i "s/^http.port: .*/http.port: $port/" "$dir/config/elasticsearch.yml"
+  rm -f "$dir/pid" "$dir/logs/http.ports" "$dir/config/http.ports"
+  launch
+}
+
+launch() {
   ES_PATH_CONF=$dir/config ES_TMPDIR=$dir/tmp ES_JAVA_OPTS="-Xms$heap -Xmx$heap" \
     as_user nice -n "${NEEDLE_ES_NICE:-0}" "$home/bin/elasticsearch" --daemonize --pidfile "$dir/pid" >"$dir/start.log" 2>&1 ||
     { tail -n 30 "$dir/start.log" >&2; fail "Elasticsearch did not start"; }
@@ -99,8 +152,11 @@ YAML
   for _ in $(seq 120); do
     port=$(sed -n 's/^127\.0\.0\.1:\([0-9]*\)$/\1/p' "$dir/logs/http.ports" "$dir/config/http.ports" 2>/dev/null || true)
     url=http://127.0.0.1:$port
-    if [ -n "$port" ] && { [ "${NEEDLE_ES_SECURITY:-false}" = true ] ||
-      curl -fsS "$url/_cluster/health?wait_for_status=yellow&timeout=5s" >/dev/null 2>&1; }; then
+    if [ -e "$dir/config/ca.pem" ]; then
+      url=https://127.0.0.1:$port
+      set -- --cacert "$dir/config/ca.pem" --user "elastic:$password"
+    fi
+    if [ -n "$port" ] && curl -fsS "$@" "$url/_cluster/health?wait_for_status=yellow&timeout=5s" >/dev/null 2>&1; then
       echo "$url" | tee "$dir/url"
       return
     fi
@@ -129,5 +185,6 @@ stop() {
 case "${1:-}" in
   start) start ;;
   stop) stop ;;
-  *) fail "usage: test-server.sh start|stop" ;;
+  resume) resume ;;
+  *) fail "usage: test-server.sh start|stop|resume" ;;
 esac

@@ -3,6 +3,8 @@ package builtin
 import (
 	"context"
 
+	"github.com/needle-search/needle/pipeline"
+	"github.com/needle-search/needle/ranker"
 	"github.com/needle-search/needle/retriever"
 	"github.com/needle-search/needle/retriever/elastic"
 	"github.com/needle-search/needle/store"
@@ -15,8 +17,18 @@ type elasticConfig struct {
 	elastic.Config `yaml:",inline"`
 }
 
+var (
+	_ pipeline.HybridConfig = (*elasticConfig)(nil)
+	_ pipeline.StoreOpener  = (*elasticConfig)(nil)
+)
+
 func (c *elasticConfig) Open(context.Context, string) (retriever.Backend, error) {
 	return elastic.New(c.Config)
+}
+
+// Hybrid implements [pipeline.HybridConfig].
+func (c *elasticConfig) Hybrid() (ranker.Fusion, bool) {
+	return ranker.Fusion{Method: c.Config.Hybrid, Weight: c.HybridWeight, K: c.RRFK}, c.Config.Hybrid != "none"
 }
 
 // OpenStore keeps keys, feedback and the like on the same server, so that all

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/needle-search/needle/internal/esclient"
 	"github.com/needle-search/needle/retriever"
@@ -23,7 +25,10 @@ type Backend struct {
 
 	lock   sync.Mutex
 	closed bool
-	open   map[string]int // how often each index is open in this process
+	open   map[*Index]struct{} // the indexes that are open in this process
+	// renamed says when this process last gave an Elasticsearch index another
+	// name.
+	renamed map[string]time.Time
 }
 
 var _ retriever.Backend = (*Backend)(nil)
@@ -42,7 +47,7 @@ func New(config Config) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("elastic: %w", err)
 	}
-	return &Backend{config: config, analyzer: analyzer, client: &client{c}, open: map[string]int{}}, nil
+	return &Backend{config: config, analyzer: analyzer, client: &client{c}, open: map[*Index]struct{}{}, renamed: map[string]time.Time{}}, nil
 }
 
 func (b *Backend) fail(operation, name string, err error) error {
@@ -54,7 +59,7 @@ func (b *Backend) check(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := retriever.ValidIndexName(name); err != nil {
+	if err := retriever.ValidStoredName(name); err != nil {
 		return err
 	}
 	return b.alive()
@@ -71,9 +76,11 @@ func (b *Backend) alive() error {
 
 func (b *Backend) alias(name string) string { return b.config.IndexPrefix + name }
 
-// concrete is the name of an index's first Elasticsearch index. Index names are
-// free of dots, so that it is nobody's alias.
-func (b *Backend) concrete(name string) string { return b.alias(name) + ".v1" }
+// concrete is the name of an Elasticsearch index that is made for an index. No
+// index name ends like it, so that it is nobody's alias.
+func (b *Backend) concrete(name string, number int) string {
+	return b.alias(name) + ".v" + strconv.Itoa(number)
+}
 
 // writeSuffix ends the alias through which an Elasticsearch index is written.
 // The server makes an index that is written to and missing, but no alias.
@@ -90,13 +97,18 @@ type description struct {
 			Needle *meta `json:"needle"`
 		} `json:"_meta"`
 	} `json:"mappings"`
+	Settings struct {
+		Index struct {
+			Shards string `json:"number_of_shards"`
+		} `json:"index"`
+	} `json:"settings"`
 }
 
 // describe finds the Elasticsearch index behind an index name. Its errors wrap
 // ErrIndexNotFound, ErrCorrupt or ErrVersion.
 func (b *Backend) describe(ctx context.Context, name string) (concrete string, m *meta, err error) {
 	var found map[string]description
-	if err := b.client.do(ctx, request{method: http.MethodGet, path: "/" + b.alias(name) + "?features=aliases,mappings"}, &found); err != nil {
+	if err := b.client.do(ctx, request{method: http.MethodGet, path: "/" + b.alias(name) + "?features=aliases,mappings,settings&filter_path=*.aliases,*.mappings._meta,*.settings.index.number_of_shards"}, &found); err != nil {
 		return "", nil, err
 	}
 	if len(found) != 1 {
@@ -104,11 +116,14 @@ func (b *Backend) describe(ctx context.Context, name string) (concrete string, m
 	}
 	for concrete, d := range found {
 		m := d.Mappings.Meta.Needle
-		if m == nil || m.Format < 1 || m.Name != name || m.Prefix != b.config.IndexPrefix {
+		if _, named := d.Aliases[b.alias(name)]; !named || m == nil || m.Format < 1 || m.Prefix != b.config.IndexPrefix {
 			return "", nil, fmt.Errorf("%w: the Elasticsearch index %s is not one that Needle made under this name", retriever.ErrCorrupt, concrete)
 		}
 		if m.Format > formatVersion {
 			return "", nil, fmt.Errorf("%w: %s has format %d, this program reads up to %d; update Needle", retriever.ErrVersion, concrete, m.Format, formatVersion)
+		}
+		if m.shards, err = strconv.Atoi(d.Settings.Index.Shards); err != nil {
+			return "", nil, fmt.Errorf("%w: the server says that %s has %q shards", retriever.ErrCorrupt, concrete, d.Settings.Index.Shards)
 		}
 		return concrete, m, nil
 	}
@@ -120,29 +135,44 @@ func (b *Backend) Open(ctx context.Context, name string) (retriever.Index, error
 	if err := b.check(ctx, name); err != nil {
 		return nil, b.fail("open", name, err)
 	}
+	if its, ok := b.config.Existing[name]; ok {
+		x, err := b.openForeign(ctx, name, its)
+		if err != nil {
+			return nil, b.fail("open", name, err)
+		}
+		return x, nil
+	}
 	concrete, m, err := b.describe(ctx, name)
 	if err != nil {
 		return nil, b.fail("open", name, err)
 	}
-	x, err := b.openConcrete(ctx, concrete, m)
+	x, err := b.openConcrete(ctx, name, concrete, m)
 	if err != nil {
 		return nil, b.fail("open", name, err)
 	}
 	return x, nil
 }
 
-func (b *Backend) openConcrete(ctx context.Context, concrete string, m *meta) (*Index, error) {
+// outdated says what of the configuration an index was made without. It goes on
+// working with what it has, until it is rebuilt.
+func (b *Backend) outdated(m *meta) []string {
 	c := b.config
-	switch {
-	case m.Analyzer != b.analyzer:
-		return nil, fmt.Errorf("it was built with analyzer %q, the configuration says %q; set retriever.analyzer to %q, or drop the index and add its documents again", m.Analyzer, c.Analyzer, m.Analyzer)
-	case !slices.Equal(m.StopWords, c.StopWords):
-		return nil, errors.New("it was built with other stop words than retriever.stop_words; set them back, or drop the index and add its documents again")
-	case m.K1 != c.K1 || m.B != c.B:
-		return nil, fmt.Errorf("it was built with k1 %v and b %v, the configuration says %v and %v; set retriever.k1 and retriever.b back, or drop the index and add its documents again", m.K1, m.B, c.K1, c.B)
+	var list []string
+	if m.Analyzer != b.analyzer {
+		list = append(list, fmt.Sprintf("analyzer: it was built with %q, the configuration says %q", m.Analyzer, c.Analyzer))
 	}
+	if !slices.Equal(m.StopWords, c.StopWords) {
+		list = append(list, "stop_words: it was built with others than the configuration has")
+	}
+	if m.K1 != c.K1 || m.B != c.B {
+		list = append(list, fmt.Sprintf("k1, b: it was built with %v and %v, the configuration says %v and %v", m.K1, m.B, c.K1, c.B))
+	}
+	return list
+}
+
+func (b *Backend) openConcrete(ctx context.Context, name, concrete string, m *meta) (*Index, error) {
 	x := &Index{
-		name: m.Name, concrete: concrete, meta: *m, config: c, client: b.client,
+		named: name, concrete: concrete, meta: *m, outdated: b.outdated(m), config: b.config, client: b.client,
 		writer: make(chan struct{}, 1), purged: map[string]bool{},
 	}
 	if err := x.refreshView(ctx); err != nil {
@@ -153,13 +183,11 @@ func (b *Backend) openConcrete(ctx context.Context, concrete string, m *meta) (*
 	if b.closed {
 		return nil, retriever.ErrClosed
 	}
-	b.open[m.Name]++
+	b.open[x] = struct{}{}
 	x.onClose = func() {
 		b.lock.Lock()
 		defer b.lock.Unlock()
-		if b.open[m.Name]--; b.open[m.Name] == 0 {
-			delete(b.open, m.Name)
-		}
+		delete(b.open, x)
 	}
 	return x, nil
 }
@@ -178,6 +206,9 @@ func (b *Backend) Create(ctx context.Context, name string) (retriever.Index, err
 }
 
 func (b *Backend) create(ctx context.Context, name string) (*Index, error) {
+	if its, ok := b.config.Existing[name]; ok {
+		return nil, fmt.Errorf("%w: retriever.existing says that it is %s", retriever.ErrIndexExists, its.Index)
+	}
 	if _, _, err := b.describe(ctx, name); !errors.Is(err, retriever.ErrIndexNotFound) {
 		if err == nil {
 			err = fmt.Errorf("%w: %s", retriever.ErrIndexExists, b.alias(name))
@@ -187,30 +218,53 @@ func (b *Backend) create(ctx context.Context, name string) (*Index, error) {
 	c := b.config
 	m := meta{
 		Format: formatVersion, Name: name, Prefix: c.IndexPrefix, Analyzer: b.analyzer, StopWords: c.StopWords,
-		K1: c.K1, B: c.B, Token: newToken(),
+		K1: c.K1, B: c.B, Token: newToken(), shards: c.Shards,
 	}
-	concrete := b.concrete(name)
-	body := indexBody(c, m, b.alias(name), concrete+writeSuffix)
-	err := b.client.do(ctx, request{method: http.MethodPut, path: "/" + concrete, body: body}, nil)
-	var e *esclient.Error
-	switch {
-	case errors.Is(err, retriever.ErrIndexExists):
-		// It may be ours, if the answer to a first attempt was lost.
-		if _, found, describeErr := b.describe(ctx, name); describeErr != nil || found.Token != m.Token {
-			return nil, err
-		}
-	case errors.As(err, &e) && e.Status == http.StatusBadRequest && strings.Contains(e.Reason, "analyzer"):
-		return nil, explainAnalyzer(err, b.analyzer)
-	case err != nil:
+	concrete, err := b.makeConcrete(ctx, name, m)
+	if err != nil {
 		return nil, err
 	}
-	x, err := b.openConcrete(ctx, concrete, &m)
+	x, err := b.openConcrete(ctx, name, concrete, &m)
 	if err != nil {
 		// The clean-up must happen although the context may have ended.
 		undo := b.client.do(context.WithoutCancel(ctx), request{method: http.MethodDelete, path: "/" + concrete}, nil)
 		return nil, errors.Join(err, undo)
 	}
 	return x, nil
+}
+
+// makeConcrete makes the Elasticsearch index for an index, which is the first
+// number that is free: an index that was given another name keeps its own.
+func (b *Backend) makeConcrete(ctx context.Context, name string, m meta) (string, error) {
+	for number := 1; ; number++ {
+		concrete := b.concrete(name, number)
+		body := indexBody(b.config, m, b.alias(name), concrete+writeSuffix)
+		err := b.client.do(ctx, request{method: http.MethodPut, path: "/" + concrete, body: body}, nil)
+		var e *esclient.Error
+		switch {
+		case errors.Is(err, retriever.ErrIndexExists):
+			found, its, err := b.describe(ctx, name)
+			switch {
+			case errors.Is(err, retriever.ErrIndexNotFound):
+				continue // it has another name by now
+			case err != nil:
+				return "", err
+			case its.Token == m.Token:
+				return found, nil // ours; the answer to a first attempt was lost
+			}
+			return "", fmt.Errorf("%w: %s", retriever.ErrIndexExists, b.alias(name))
+		case errors.As(err, &e) && e.Status == http.StatusBadRequest && strings.Contains(e.Reason, "analyzer"):
+			return "", explainAnalyzer(err, b.analyzer)
+		case err != nil:
+			return "", err
+		}
+		// Another process may have given the name to an index meanwhile.
+		if _, _, err := b.describe(ctx, name); err != nil {
+			undo := b.client.do(context.WithoutCancel(ctx), request{method: http.MethodDelete, path: "/" + concrete}, nil)
+			return "", errors.Join(err, undo)
+		}
+		return concrete, nil
+	}
 }
 
 // Names implements [retriever.Backend].
@@ -236,16 +290,21 @@ func (b *Backend) names(ctx context.Context) ([]string, error) {
 	}
 	var names []string
 	for _, d := range found {
-		m := d.Mappings.Meta.Needle
-		if m == nil || m.Prefix != b.config.IndexPrefix {
+		if m := d.Mappings.Meta.Needle; m == nil || m.Prefix != b.config.IndexPrefix {
 			continue
 		}
-		if _, named := d.Aliases[b.alias(m.Name)]; named {
-			names = append(names, m.Name)
+		for alias := range d.Aliases {
+			name, ours := strings.CutPrefix(alias, b.config.IndexPrefix)
+			if ours && retriever.ValidIndexName(name) == nil {
+				names = append(names, name)
+			}
 		}
 	}
+	for name := range b.config.Existing {
+		names = append(names, name)
+	}
 	slices.Sort(names)
-	return names, nil
+	return slices.Compact(names), nil
 }
 
 // Drop implements [retriever.Backend]. An index that this process has open is
@@ -255,20 +314,42 @@ func (b *Backend) Drop(ctx context.Context, name string) error {
 	if err := b.check(ctx, name); err != nil {
 		return b.fail("drop", name, err)
 	}
-	b.lock.Lock()
-	open := b.open[name] > 0
-	b.lock.Unlock()
-	if open {
-		return b.fail("drop", name, retriever.ErrLocked)
-	}
-	concrete, _, err := b.describe(ctx, name)
-	if err == nil {
-		err = b.client.do(ctx, request{method: http.MethodDelete, path: "/" + concrete}, nil)
-	}
+	err := b.drop(ctx, name)
 	if err != nil {
 		return b.fail("drop", name, err)
 	}
 	return nil
+}
+
+func (b *Backend) drop(ctx context.Context, name string) error {
+	if _, ok := b.config.Existing[name]; ok {
+		return retriever.ErrReadOnly
+	}
+	concrete, _, err := b.describe(ctx, name)
+	if err != nil {
+		return err
+	}
+	b.lock.Lock()
+	locked := false
+	for x := range b.open {
+		locked = locked || x.concrete == concrete
+	}
+	wait := time.Until(b.renamed[concrete].Add(renameGrace))
+	delete(b.renamed, concrete)
+	b.lock.Unlock()
+	if locked {
+		return retriever.ErrLocked
+	}
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return b.client.do(ctx, request{method: http.MethodDelete, path: "/" + concrete}, nil)
 }
 
 // Close implements [retriever.Backend].

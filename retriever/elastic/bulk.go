@@ -13,22 +13,25 @@ import (
 	"github.com/needle-search/needle/retriever"
 )
 
+// The verbs of bulk actions.
+const (
+	verbIndex  = "index"
+	verbUpdate = "update"
+	verbDelete = "delete"
+)
+
 // action is one line of a bulk request and, unless it deletes, the next one.
 type action struct {
-	delete bool
+	verb   string
 	id     string
 	source []byte
 	owner  int // the caller's number of what the action belongs to
 }
 
 func (a *action) append(body *bytes.Buffer) {
-	verb := "index"
-	if a.delete {
-		verb = "delete"
-	}
 	// Ids are made of digits, letters, "-" and "#".
-	fmt.Fprintf(body, "{%q:{\"_id\":%q}}\n", verb, a.id)
-	if !a.delete {
+	fmt.Fprintf(body, "{%q:{\"_id\":%q}}\n", a.verb, a.id)
+	if a.verb != verbDelete {
 		body.Write(a.source)
 		body.WriteByte('\n')
 	}
@@ -55,7 +58,7 @@ func (x *Index) store(ctx context.Context, documents []*prepared, number int64) 
 			if err != nil {
 				return nil, err
 			}
-			if err := b.add(ctx, action{id: id, source: data, owner: i}); err != nil {
+			if err := b.add(ctx, action{verb: verbIndex, id: id, source: data, owner: i}); err != nil {
 				return nil, err
 			}
 		}
@@ -140,7 +143,10 @@ func (b *bulk) send(ctx context.Context) (later []action, err error) {
 			}
 			fault := x.client.itemFault(it.Status, *it.Error)
 			switch {
-			case errors.Is(fault, ErrUnavailable):
+			case b.actions[i].verb == verbUpdate && it.Status == http.StatusNotFound && it.Error.Type == "document_missing_exception":
+				// What was to be changed is gone; its owner need not know.
+			case errors.Is(fault, ErrUnavailable), esclient.Conflict(fault):
+				// Two processes may give a passage the same vector at once.
 				later = append(later, b.actions[i])
 			case it.Status == http.StatusBadRequest || it.Status == http.StatusRequestEntityTooLarge:
 				b.fault(b.actions[i].owner, fault)
@@ -199,7 +205,7 @@ func (x *Index) remove(ctx context.Context, ids []string) error {
 	var fault error
 	b := bulk{index: x, fault: func(_ int, err error) { fault = err }}
 	for _, id := range ids {
-		if err := b.add(ctx, action{delete: true, id: id}); err != nil {
+		if err := b.add(ctx, action{verb: verbDelete, id: id}); err != nil {
 			return err
 		}
 	}
@@ -225,7 +231,7 @@ func (x *Index) removeAbandoned(ctx context.Context, v *view) error {
 			kept++
 		}
 		query := object{"bool": object{"filter": []any{object{"range": object{fieldBorn: object{"gte": h.From, "lte": h.To}}}}}}
-		for f, err := range x.scan(ctx, query) {
+		for f, err := range x.scan(ctx, query, "") {
 			if err != nil {
 				return err
 			}

@@ -36,6 +36,17 @@ type Config struct {
 	// B says how much a long passage is marked down, from 0 to 1. It is fixed
 	// when an index is created.
 	B float64 `yaml:"b"`
+	// Hybrid finds candidates by their vectors too, beside their words: "none",
+	// "rrf" (reciprocal-rank fusion of both lists) or "weighted" (a weighted sum
+	// of both scores). It needs the vector ranker, which makes the vectors.
+	Hybrid string `yaml:"hybrid"`
+	// HybridWeight is the part of the vectors in the fusion, from 0 to 1, and
+	// RRFK the constant of "rrf".
+	HybridWeight float64 `yaml:"hybrid_weight"`
+	RRFK         int     `yaml:"rrf_k"`
+	// Existing are indexes that others made, by the names that they have within
+	// Needle. They are read only.
+	Existing map[string]Existing `yaml:"existing"`
 	// Shards is the number of primary shards of a new index. With one, scores
 	// are exact for the whole index at the lowest cost.
 	Shards int `yaml:"shards"`
@@ -52,6 +63,7 @@ const (
 	maxK1        = 100
 	maxShards    = 1024
 	maxReplicas  = 100
+	maxRRFK      = 10_000
 	maxBulkItems = 100_000
 	minBulkBytes = 1 << 10
 	maxBulkBytes = 90 << 20 // the server refuses requests of 100 MB
@@ -61,11 +73,18 @@ const (
 func DefaultConfig() Config {
 	return Config{
 		Connection: esclient.DefaultConfig(), IndexPrefix: "needle-", Analyzer: analyzerStandard, K1: 1.2, B: 0.75,
-		Shards: 1, Replicas: 1, BulkDocuments: 1000, BulkBytes: 5 << 20,
+		Hybrid: hybridNone, HybridWeight: 0.5, RRFK: 60, Shards: 1, Replicas: 1, BulkDocuments: 1000, BulkBytes: 5 << 20,
 	}
 }
 
 const analyzerStandard = "standard"
+
+// The values of Hybrid.
+const (
+	hybridNone     = "none"
+	hybridRRF      = "rrf"
+	hybridWeighted = "weighted"
+)
 
 // languages maps language tags to Elasticsearch's analyzers.
 var languages = map[string]string{
@@ -124,11 +143,22 @@ func (c Config) Validate() error {
 	if math.IsNaN(c.B) || c.B < 0 || c.B > 1 {
 		fault("b: %v is not allowed; use a number from 0 to 1", c.B)
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Existing)) {
+		if err := c.Existing[name].validate(name, c.IndexPrefix); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	if !slices.Contains([]string{hybridNone, hybridRRF, hybridWeighted}, c.Hybrid) {
+		fault("hybrid: %q is not allowed; use %s, %s or %s", c.Hybrid, hybridNone, hybridRRF, hybridWeighted)
+	}
+	if !(c.HybridWeight >= 0 && c.HybridWeight <= 1) {
+		fault("hybrid_weight: %v is not allowed; use a number from 0 to 1", c.HybridWeight)
+	}
 	for _, n := range []struct {
 		key              string
 		value, low, high int
 	}{
-		{"shards", c.Shards, 1, maxShards}, {"replicas", c.Replicas, 0, maxReplicas},
+		{"shards", c.Shards, 1, maxShards}, {"rrf_k", c.RRFK, 1, maxRRFK}, {"replicas", c.Replicas, 0, maxReplicas},
 		{"bulk_documents", c.BulkDocuments, 1, maxBulkItems}, {"bulk_bytes", c.BulkBytes, minBulkBytes, maxBulkBytes},
 	} {
 		if n.value < n.low || n.value > n.high {

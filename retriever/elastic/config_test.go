@@ -2,6 +2,7 @@ package elastic_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -34,6 +35,9 @@ func TestConfigValidate(t *testing.T) {
 		"stop word":          {func(c *elastic.Config) { c.StopWords = []string{"_english_"} }, "stop_words"},
 		"k1":                 {func(c *elastic.Config) { c.K1 = math.NaN() }, "k1"},
 		"b":                  {func(c *elastic.Config) { c.B = 1.5 }, "b: 1.5"},
+		"hybrid":             {func(c *elastic.Config) { c.Hybrid = "both" }, `hybrid: "both"`},
+		"hybrid_weight":      {func(c *elastic.Config) { c.HybridWeight = math.NaN() }, "hybrid_weight"},
+		"rrf_k":              {func(c *elastic.Config) { c.RRFK = 0 }, "rrf_k: 0"},
 		"shards":             {func(c *elastic.Config) { c.Shards = 0 }, "shards: 0"},
 		"replicas":           {func(c *elastic.Config) { c.Replicas = -1 }, "replicas: -1"},
 		"retries":            {func(c *elastic.Config) { c.Retries = 1000 }, "retries: 1000"},
@@ -96,25 +100,49 @@ func TestMissingAnalyzer(t *testing.T) {
 	}
 }
 
-// TestOtherSettings opens an index with settings that it was not made with.
+// TestOtherSettings opens an index with settings that it was not made with: it
+// goes on with its own, and says what a rebuild would change.
 func TestOtherSettings(t *testing.T) {
 	c := config(t)
-	create(t, c)
+	want := fmt.Sprint(search(t, create(t, c, retrievertest.Entry("a", "red fox", "red red hen")), "red"))
 	for name, test := range map[string]struct {
 		change func(*elastic.Config)
 		want   string
 	}{
-		"analyzer":   {func(c *elastic.Config) { c.Analyzer = "en" }, "retriever.analyzer"},
-		"stop words": {func(c *elastic.Config) { c.StopWords = []string{"a"} }, "retriever.stop_words"},
-		"k1":         {func(c *elastic.Config) { c.K1 = 2 }, "retriever.k1"},
+		"analyzer":   {func(c *elastic.Config) { c.Analyzer = "en" }, "analyzer"},
+		"stop words": {func(c *elastic.Config) { c.StopWords = []string{"red"} }, "stop_words"},
+		"k1":         {func(c *elastic.Config) { c.K1 = 2 }, "k1"},
+		"shards":     {func(c *elastic.Config) { c.Shards = 3 }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			other := c
 			test.change(&other)
-			if _, err := newBackend(t, other).Open(t.Context(), "test"); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("Open: %v, want an error that names %s", err, test.want)
+			index := reopen(t, other)
+			stats, err := index.Stats(t.Context())
+			if said := strings.Join(stats.Outdated, " "); err != nil || (test.want == "") != (said == "") || !strings.Contains(said, test.want) {
+				t.Errorf("outdated = %q, %v; want %q", said, err, test.want)
+			}
+			if got := fmt.Sprint(search(t, index, "red")); got != want {
+				t.Errorf("hits = %s, want %s", got, want)
 			}
 		})
+	}
+}
+
+// TestOperatorsTemplate: an index template of the cluster's operators holds for
+// Needle's indexes too, as far as it does not contradict Needle.
+func TestOperatorsTemplate(t *testing.T) {
+	c := config(t)
+	template := c.Addresses[0] + "/_index_template/" + c.IndexPrefix + "template"
+	ask(t, "PUT", template, `{"index_patterns":["`+c.IndexPrefix+`*"],"priority":500,"template":{"settings":{"index.codec":"best_compression","index.refresh_interval":"7s"}}}`)
+	defer ask(t, "DELETE", template, "")
+	create(t, c, retrievertest.Entry("a", "text"))
+	answer := ask(t, "GET", c.Addresses[0]+"/"+c.IndexPrefix+"test/_settings?flat_settings=true", "")
+	for _, its := range answer {
+		settings, _ := its.(map[string]any)["settings"].(map[string]any)
+		if settings["index.codec"] != "best_compression" || settings["index.refresh_interval"] != "-1" {
+			t.Errorf("settings = %v, want the codec of the template and Needle's refresh_interval", settings)
+		}
 	}
 }
 

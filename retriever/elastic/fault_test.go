@@ -395,3 +395,39 @@ func TestDroppedElsewhere(t *testing.T) {
 		t.Errorf("Upsert into an index that was replaced: %v, want ErrIndexNotFound or ErrCorrupt", err)
 	}
 }
+
+// TestSlowBulk lets the server do what it is told, but answer a bulk request too
+// late, twice. The third attempt finds the documents there already.
+func TestSlowBulk(t *testing.T) {
+	p := newProxy(t)
+	_, c := p.through(t)
+	c.Timeout, c.Retries = time.Second, 4
+	index := create(t, c, retrievertest.Entry("seed", "text"))
+	late := 0
+	p.set(func(w http.ResponseWriter, r *http.Request, pass func(http.ResponseWriter)) {
+		if !isBulk(r) || late == 2 {
+			pass(w)
+			return
+		}
+		late++
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Errorf("read: %v", err)
+		}
+		request := r.Clone(context.WithoutCancel(r.Context()))
+		request.Body = io.NopCloser(bytes.NewReader(body))
+		p.forward.ServeHTTP(httptest.NewRecorder(), request)
+		<-r.Context().Done()
+	})
+	if err := index.Upsert(t.Context(), []retriever.Entry{retrievertest.Entry("a", "slow text", "of two passages"), retrievertest.Entry("b", "text")}); err != nil {
+		t.Fatal(err)
+	}
+	if late != 2 {
+		t.Errorf("%d bulk requests were answered too late, want 2", late)
+	}
+	p.set(nil)
+	stats, err := index.Stats(t.Context())
+	if err != nil || stats.Documents != 3 || stats.Passages != 4 {
+		t.Errorf("Stats = %+v, %v; want 3 documents, 4 passages", stats, err)
+	}
+}

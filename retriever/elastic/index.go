@@ -13,9 +13,9 @@ import (
 
 // Index is one open index.
 type Index struct {
-	name     string
 	concrete string // the Elasticsearch index
 	meta     meta
+	outdated []string
 	config   Config
 	client   *client
 	// onClose tells the backend that the index is no longer open.
@@ -26,10 +26,16 @@ type Index struct {
 	closed bool
 
 	viewLock sync.Mutex
+	named    string // what the index is called
+	moved    bool   // the name stood for something else when the state was read
 	current  *view
 	// staleReaders counts the calls that use a view that is not current.
 	staleReaders int
 	checked      time.Time // when the view was last compared with the server
+
+	vectorLock sync.Mutex
+	// models are the dimensions of the vectors by model, as far as known.
+	models map[string]int
 
 	// writer holds a value while a call changes the index; the fields below
 	// belong to that call.
@@ -44,10 +50,11 @@ type Index struct {
 var (
 	_ retriever.Index    = (*Index)(nil)
 	_ retriever.Verifier = (*Index)(nil)
+	_ retriever.Mover    = (*Index)(nil)
 )
 
 func (x *Index) fail(operation string, err error) error {
-	return fmt.Errorf("elastic: %s index %q: %w", operation, x.name, err)
+	return fmt.Errorf("elastic: %s index %q: %w", operation, x.name(), err)
 }
 
 func (x *Index) writeAlias() string { return x.concrete + writeSuffix }
@@ -93,7 +100,7 @@ func (x *Index) Generation() uint64 {
 func (x *Index) Stats(ctx context.Context) (retriever.Statistics, error) {
 	var stats retriever.Statistics
 	err := x.withView(ctx, func(v *view) error {
-		counts, err := x.countKinds(ctx, v)
+		counts, err := x.countKinds(ctx, v, "")
 		if err != nil {
 			return err
 		}
@@ -106,9 +113,13 @@ func (x *Index) Stats(ctx context.Context) (retriever.Statistics, error) {
 		if err != nil {
 			return err
 		}
+		vectors, err := x.vectorStatistics(ctx, v)
+		if err != nil {
+			return err
+		}
 		stats = retriever.Statistics{
-			Name: x.name, Documents: counts[kindDocument], Passages: counts[kindPassage], Generation: v.Generation, Bytes: bytes,
-			Analyzer: x.meta.Analyzer, K1: x.meta.K1, B: x.meta.B, AverageLength: a.averageLength, Fields: v.clone().Fields,
+			Name: x.name(), Documents: counts[kindDocument], Passages: counts[kindPassage], Generation: v.Generation, Bytes: bytes,
+			Analyzer: x.meta.Analyzer, K1: x.meta.K1, B: x.meta.B, AverageLength: a.averageLength, Fields: v.clone().Fields, Outdated: x.outdated, Vectors: vectors,
 		}
 		return nil
 	})
@@ -119,7 +130,7 @@ func (x *Index) Stats(ctx context.Context) (retriever.Statistics, error) {
 }
 
 // countKinds counts the valid documents of the server by kind.
-func (x *Index) countKinds(ctx context.Context, v *view) (map[string]uint64, error) {
+func (x *Index) countKinds(ctx context.Context, v *view, pit string) (map[string]uint64, error) {
 	var answer struct {
 		Aggregations struct {
 			Kinds struct {
@@ -134,7 +145,12 @@ func (x *Index) countKinds(ctx context.Context, v *view) (map[string]uint64, err
 		"size": 0, "query": v.query(), "track_total_hits": false,
 		"aggs": object{"kinds": object{"terms": object{"field": fieldKind}}},
 	}
-	if err := x.client.do(ctx, request{method: http.MethodPost, path: "/" + x.concrete + "/_search", body: body}, &answer); err != nil {
+	path := "/" + x.concrete + "/_search?allow_partial_search_results=false"
+	if pit != "" {
+		path = "/_search?allow_partial_search_results=false"
+		body["pit"] = object{"id": pit, "keep_alive": pitKept}
+	}
+	if err := x.client.do(ctx, request{method: http.MethodPost, path: path, body: body}, &answer); err != nil {
 		return nil, err
 	}
 	counts := map[string]uint64{}

@@ -49,6 +49,8 @@ type meta struct {
 	B         float64  `json:"b"`
 	// Token tells an index from another one of the same name.
 	Token string `json:"token"`
+	// shards is what the server says.
+	shards int
 }
 
 // indexBody is the request that makes an index.

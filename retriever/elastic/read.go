@@ -13,10 +13,11 @@ import (
 const scanSize = 1000
 
 // scan returns all documents of the server that match a query, ordered by
-// document and ordinal. The sequence ends after an error.
-func (x *Index) scan(ctx context.Context, query object) iter.Seq2[*found, error] {
+// document and ordinal. With a point in time (see pinned) they are those of that
+// moment. The sequence ends after an error.
+func (x *Index) scan(ctx context.Context, query object, pit string) iter.Seq2[*found, error] {
 	return func(yield func(*found, error) bool) {
-		p := page{query: query, size: scanSize, sort: []any{
+		p := page{query: query, size: scanSize, pit: pit, sort: []any{
 			object{fieldDocument: "asc"}, object{fieldBorn: "asc"}, object{fieldOrdinal: object{"order": "asc", "missing": "_first"}},
 		}}
 		for {
@@ -42,7 +43,7 @@ func (x *Index) scan(ctx context.Context, query object) iter.Seq2[*found, error]
 // out.
 func (x *Index) records(ctx context.Context, v *view, ids []string, each func(*found, *documentRecord)) error {
 	for part := range slices.Chunk(ids, scanSize) {
-		for f, err := range x.scan(ctx, v.query(term(fieldKind, kindDocument), anyOf(fieldDocument, part))) {
+		for f, err := range x.scan(ctx, v.query(term(fieldKind, kindDocument), anyOf(fieldDocument, part)), "") {
 			if err != nil {
 				return err
 			}
@@ -56,9 +57,17 @@ func (x *Index) records(ctx context.Context, v *view, ids []string, each func(*f
 	return nil
 }
 
+var _ retriever.EntryReader = (*Index)(nil)
+
 // Document implements [retriever.Documents].
 func (x *Index) Document(ctx context.Context, id string) (retriever.Document, error) {
-	var d retriever.Document
+	e, err := x.Entry(ctx, id)
+	return e.Document, err
+}
+
+// Entry implements [retriever.EntryReader].
+func (x *Index) Entry(ctx context.Context, id string) (retriever.Entry, error) {
+	var e retriever.Entry
 	err := x.withView(ctx, func(v *view) error {
 		var record *documentRecord
 		var revision string
@@ -69,28 +78,64 @@ func (x *Index) Document(ctx context.Context, id string) (retriever.Document, er
 		if record == nil {
 			return fmt.Errorf("%w: %q", retriever.ErrDocumentNotFound, id)
 		}
-		text := textBuilder{gaps: record.Gaps}
-		for f, err := range x.scan(ctx, v.query(term(fieldKind, kindPassage), term(fieldRevision, revision))) {
+		b := newEntryBuilder(id, record)
+		for f, err := range x.scan(ctx, v.query(term(fieldKind, kindPassage), term(fieldRevision, revision)), "") {
 			if err != nil {
 				return err
 			}
-			if err := text.addFound(f); err != nil {
-				return fmt.Errorf("document %q: %w", id, err)
+			if err := b.add(f); err != nil {
+				return err
 			}
 		}
-		d = retriever.Document{
-			ID: id, Title: record.Title, Metadata: retriever.DecodeMetadata(record.Metadata), Source: record.Source,
-			Groups: record.Groups, Language: record.Language, Sections: record.Sections, Pages: record.Pages,
-		}
-		if d.Text, err = text.finish(record.Runes); err != nil {
-			return fmt.Errorf("document %q: %w", id, err)
-		}
-		return nil
+		e, err = b.finish()
+		return err
 	})
 	if err != nil {
-		return retriever.Document{}, x.fail("read from", err)
+		return retriever.Entry{}, x.fail("read from", err)
 	}
-	return d, nil
+	return e, nil
+}
+
+// entryBuilder puts an entry together again from its record and its passages,
+// which it is given in order.
+type entryBuilder struct {
+	entry  retriever.Entry
+	record *documentRecord
+	text   textBuilder
+}
+
+func newEntryBuilder(id string, r *documentRecord) *entryBuilder {
+	return &entryBuilder{record: r, text: textBuilder{gaps: r.Gaps}, entry: retriever.Entry{
+		ContentHash: r.Hash,
+		Document: retriever.Document{
+			ID: id, Title: r.Title, Metadata: retriever.DecodeMetadata(r.Metadata), Source: r.Source,
+			Groups: r.Groups, Language: r.Language, Sections: r.Sections, Pages: r.Pages,
+		},
+	}}
+}
+
+func (b *entryBuilder) add(f *found) error {
+	hit, err := f.passage()
+	if err == nil {
+		err = b.text.add(hit.Start, hit.End, hit.Text)
+	}
+	if err != nil {
+		return fmt.Errorf("document %q: %w", b.entry.Document.ID, err)
+	}
+	b.entry.Passages = append(b.entry.Passages, hit.Passage)
+	return nil
+}
+
+func (b *entryBuilder) finish() (retriever.Entry, error) {
+	var err error
+	b.entry.Document.Text, err = b.text.finish(b.record.Runes)
+	if err == nil && len(b.entry.Passages) != b.record.Passages {
+		err = fmt.Errorf("%w: it has %d passages, want %d", retriever.ErrCorrupt, len(b.entry.Passages), b.record.Passages)
+	}
+	if err != nil {
+		return retriever.Entry{}, fmt.Errorf("document %q: %w", b.entry.Document.ID, err)
+	}
+	return b.entry, nil
 }
 
 func (b *textBuilder) addFound(f *found) error {

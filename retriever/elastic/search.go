@@ -122,7 +122,7 @@ func (x *Index) scoredQuery(v *view, a *analysed, query *retriever.Query) (objec
 	for _, t := range a.terms {
 		// The statistics are those of one shard: with several, another one may
 		// have the term.
-		if t.documents == 0 && x.config.Shards == 1 {
+		if t.documents == 0 && x.meta.shards == 1 {
 			continue
 		}
 		should = append(should, object{"term": object{fieldContent: object{"value": t.text, "boost": t.count}}})
@@ -133,18 +133,28 @@ func (x *Index) scoredQuery(v *view, a *analysed, query *retriever.Query) (objec
 	if len(should) == 0 {
 		return nil, nil
 	}
-	filter, mustNot := v.valid()
+	filter, mustNot, err := x.visible(v, query)
+	if err != nil {
+		return nil, err
+	}
+	return object{"bool": object{"should": should, "minimum_should_match": 1, "filter": filter, "must_not": mustNot}}, nil
+}
+
+// visible returns the filters that let pass what is valid, passes the query's
+// filter and may be seen, and what must not match.
+func (x *Index) visible(v *view, query *retriever.Query) (filter, mustNot []any, err error) {
+	filter, mustNot = v.valid()
 	if query.Filter != nil {
 		f, err := filterQuery(query.Filter, v.Fields)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", retriever.ErrInvalidFilter, err)
+			return nil, nil, fmt.Errorf("%w: %w", retriever.ErrInvalidFilter, err)
 		}
 		filter = append(filter, f)
 	}
 	if !query.AllGroups {
 		filter = append(filter, groupsQuery(query.Groups))
 	}
-	return object{"bool": object{"should": should, "minimum_should_match": 1, "filter": filter, "must_not": mustNot}}, nil
+	return filter, mustNot, nil
 }
 
 func (x *Index) search(ctx context.Context, v *view, a *analysed, query *retriever.Query) ([]retriever.Hit, error) {
@@ -186,6 +196,7 @@ type page struct {
 	size    int
 	after   []json.RawMessage
 	explain bool
+	pit     string // the id of a point in time, or empty
 }
 
 // found is a document of the server that matched.
@@ -204,7 +215,7 @@ type found struct {
 }
 
 func (x *Index) page(ctx context.Context, p page) ([]found, error) {
-	body := object{"query": p.query, "sort": p.sort, "size": p.size, "track_total_hits": false}
+	body := object{"query": p.query, "sort": p.sort, "size": p.size, "track_total_hits": false, "_source": withoutVectors()}
 	if p.after != nil {
 		body["search_after"] = p.after
 	}
@@ -214,8 +225,12 @@ func (x *Index) page(ctx context.Context, p page) ([]found, error) {
 	// A part of the shards is no answer. With several shards the statistics are
 	// collected from all of them first.
 	path := "/" + x.concrete + "/_search?allow_partial_search_results=false"
-	if x.config.Shards > 1 {
+	if x.meta.shards > 1 {
 		path += "&search_type=dfs_query_then_fetch"
+	}
+	if p.pit != "" {
+		path = "/_search?allow_partial_search_results=false"
+		body["pit"] = object{"id": p.pit, "keep_alive": pitKept}
 	}
 	var answer struct {
 		TimedOut bool `json:"timed_out"`
@@ -251,6 +266,7 @@ func (f *found) passage() (retriever.Hit, error) {
 		return retriever.Hit{}, fmt.Errorf("%w: document %q: passage %d has no text", retriever.ErrCorrupt, f.Source.Document, f.Source.Ordinal)
 	}
 	hit := retriever.Hit{
+		Ref: f.ID,
 		Passage: retriever.Passage{
 			DocumentID: f.Source.Document, Ordinal: f.Source.Ordinal, Start: record.Start, End: record.End,
 			Page: record.Page, PageBreaks: record.Breaks, Headings: record.Headings, Text: f.Source.Content[len(f.Source.Content)-1],

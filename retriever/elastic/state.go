@@ -111,31 +111,52 @@ func (v *view) query(filters ...object) object {
 	return object{"bool": object{"filter": filter, "must_not": mustNot}}
 }
 
+// storedState is the state as the server returns it, or why it does not.
+type storedState struct {
+	Index       string          `json:"_index"`
+	Found       bool            `json:"found"`
+	SeqNo       int64           `json:"_seq_no"`
+	PrimaryTerm int64           `json:"_primary_term"`
+	Error       *esclient.Fault `json:"error"`
+	Source      struct {
+		Record state `json:"record"`
+	} `json:"_source"`
+}
+
 // readState gets the state from the server. An index without commits has none.
+// The same request asks what the name of the index stands for.
 func (x *Index) readState(ctx context.Context) (*view, error) {
+	alias := x.config.IndexPrefix + x.name()
 	var answer struct {
-		Found       bool  `json:"found"`
-		SeqNo       int64 `json:"_seq_no"`
-		PrimaryTerm int64 `json:"_primary_term"`
-		Source      struct {
-			Record state `json:"record"`
-		} `json:"_source"`
+		Docs []storedState `json:"docs"`
 	}
-	err := x.client.do(ctx, request{method: http.MethodGet, path: "/" + x.concrete + "/_doc/" + stateID}, &answer)
-	if esclient.Status(err) == http.StatusNotFound && !esclient.Missing(err) {
-		return &view{state: state{Format: formatVersion, Token: x.meta.Token}, sequence: -1}, nil
-	}
-	if err != nil {
+	body := object{"docs": []any{
+		object{"_index": alias, "_id": stateID, "_source": false}, object{"_index": x.concrete, "_id": stateID},
+	}}
+	if err := x.client.do(ctx, request{method: http.MethodPost, path: "/_mget", body: body}, &answer); err != nil {
 		return nil, err
 	}
-	s := answer.Source.Record
+	if len(answer.Docs) != 2 {
+		return nil, fmt.Errorf("the server answered %d of 2 questions for the state", len(answer.Docs))
+	}
+	named, own := answer.Docs[0], answer.Docs[1]
+	if own.Error != nil {
+		return nil, x.client.itemFault(http.StatusNotFound, *own.Error)
+	}
+	x.viewLock.Lock()
+	x.moved = named.Error != nil || named.Index != x.concrete
+	x.viewLock.Unlock()
+	if !own.Found {
+		return &view{state: state{Format: formatVersion, Token: x.meta.Token}, sequence: -1}, nil
+	}
+	s := own.Source.Record
 	switch {
 	case s.Format > formatVersion:
 		return nil, fmt.Errorf("%w: its state has format %d, this program reads up to %d; update Needle", retriever.ErrVersion, s.Format, formatVersion)
 	case s.Token != x.meta.Token:
 		return nil, fmt.Errorf("%w: it was replaced by another index of the same name; open it again", retriever.ErrIndexNotFound)
 	}
-	return &view{state: s, sequence: answer.SeqNo, primaryTerm: answer.PrimaryTerm}, nil
+	return &view{state: s, sequence: own.SeqNo, primaryTerm: own.PrimaryTerm}, nil
 }
 
 // writeState replaces the state that a view was read from. If somebody else

@@ -9,18 +9,33 @@ import (
 	"github.com/needle-search/needle/retriever"
 )
 
+// atMoment runs a call that reads everything.
+func (x *Index) atMoment(ctx context.Context, read func(*moment) error) error {
+	end, err := x.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	m, err := x.pin(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.release(ctx)
+	return read(m)
+}
+
 // Verify implements [retriever.Verifier]: it puts every document together from
 // its passages, and looks for passages that belong to none.
 func (x *Index) Verify(ctx context.Context) error {
-	err := x.withView(ctx, func(v *view) error {
-		passages, stop := iter.Pull2(x.scan(ctx, v.query(term(fieldKind, kindPassage))))
+	err := x.atMoment(ctx, func(m *moment) error {
+		passages, stop := iter.Pull2(m.scan(ctx, kindPassage))
 		defer stop()
 		var faults []error
 		fault := func(format string, args ...any) {
 			faults = append(faults, fmt.Errorf("%w: %w", retriever.ErrCorrupt, fmt.Errorf(format, args...)))
 		}
 		next, err, more := passages()
-		for f, scanErr := range x.scan(ctx, v.query(term(fieldKind, kindDocument))) {
+		for f, scanErr := range m.scan(ctx, kindDocument) {
 			if scanErr != nil {
 				return scanErr
 			}

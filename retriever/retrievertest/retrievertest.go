@@ -28,6 +28,7 @@ func Run(t *testing.T, newBackend func(t *testing.T) retriever.Backend) {
 		{"concurrency", testConcurrency},
 		{"lifecycle", testLifecycle},
 		{"vectors", testVectors},
+		{"nearest", testNearest},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, newBackend) })
 	}

@@ -97,7 +97,7 @@ func Pairs() []Pair {
 		{CodeEmptyQuestion, []error{pipeline.ErrEmptyQuestion}},
 		{CodeQuestionTooLong, []error{pipeline.ErrQuestionTooLong, models.ErrQuestionTooLong}},
 		{CodeInvalidText, []error{pipeline.ErrInvalidText}},
-		{CodeInvalidRequest, []error{pipeline.ErrInvalidRequest}},
+		{CodeInvalidRequest, []error{pipeline.ErrInvalidRequest, retriever.ErrUnsupported}},
 		{CodeInvalidBackup, []error{pipeline.ErrInvalidBackup}},
 		{CodeRebuilding, []error{pipeline.ErrRebuilding}},
 		{CodeIndexReadOnly, []error{retriever.ErrReadOnly}},
