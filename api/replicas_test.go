@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,21 @@ func TestReplicas(t *testing.T) {
 		t.Errorf("the second exports %d %s, want the answer erased", got.status, got.body)
 	}
 	soon(t, "the answer being gone", func() bool { text, _, _ := b.ask(question); return text == "" })
+
+	// How fresh a directory is that one follows, the other knows too.
+	directory := filepath.Join(t.TempDir(), "handbook")
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(directory, "leave.md"), []byte("# Leave\n\nThere are thirty days of leave.\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.pipeline.Sync(t.Context(), []string{directory}, pipeline.SyncOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if sources, err := b.pipeline.Sources(""); err != nil || len(sources) != 1 || sources[0].Name != "handbook" || sources[0].Documents != 1 || sources[0].LastSuccess.IsZero() {
+		t.Errorf("the second knows the sources %+v, %v; want the handbook with one document", sources, err)
+	}
 
 	swapped(t, a, b, document)
 

@@ -102,7 +102,11 @@ func (p *Pipeline) Backup(ctx context.Context, index string, w io.Writer) (summa
 		return summary, err
 	}
 	header := backup.Header{Created: time.Now().UTC().Truncate(time.Second)}
-	if header.Sources, err = readSourcesFile(p.config.Data, target.name); err != nil {
+	sources, err := p.readSources(ctx, target.name)
+	if err == nil {
+		header.Sources, err = encodeSources(sources)
+	}
+	if err != nil {
 		return summary, err
 	}
 	err = target.use(ctx, func(x retriever.Index) (err error) {
@@ -189,7 +193,7 @@ func (p *Pipeline) Restore(ctx context.Context, index string, r io.Reader, optio
 	if err := p.install(ctx, swapper, name, standIn); err != nil {
 		return RestoreReport{}, fmt.Errorf("restore index %q: %w", name, err)
 	}
-	if err := writeSourcesFile(p.config.Data, name, from.Header().Sources); err != nil {
+	if err := p.restoreSources(ctx, name, from.Header().Sources); err != nil {
 		return RestoreReport{}, err
 	}
 	return RestoreReport{
@@ -315,7 +319,7 @@ func (p *Pipeline) SwapIndexes(ctx context.Context, index, with string) error {
 		return err
 	}
 	p.pool.exchange(index, with)
-	return swapSources(p.config.Data, index, with)
+	return p.swapSources(ctx, index, with)
 }
 
 // DeclareFields implements [Keeper].

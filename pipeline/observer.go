@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -110,10 +109,4 @@ func (p *Pipeline) readObserved(ctx context.Context, m *loadedModel, question st
 		p.observer.Stage(ctx, StageTokenize, begin, begin.Add(reading.Tokenize), nil)
 	}
 	return reading, err
-}
-
-// Sources says how fresh the sources of an index are, which syncs record; an
-// empty name means the configured index.
-func (p *Pipeline) Sources(index string) (Sources, error) {
-	return ReadSources(p.config.Data, cmp.Or(index, p.config.Index))
 }

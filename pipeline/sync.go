@@ -30,7 +30,7 @@ type SyncOptions struct {
 
 // Sync makes an index match directories of this machine and records when each
 // was last seen, changed and failed; see [ingest.Ingester.Sync] for what is
-// deleted and for the errors, and [ReadSources] for the record. Calls for one
+// deleted and for the errors, and [Config.Sources] for the record. Calls for one
 // index must come one after the other.
 func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncOptions) (ingest.SyncReport, error) {
 	index := cmp.Or(options.Index, p.config.Index)
@@ -42,7 +42,7 @@ func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncO
 	if err != nil {
 		return ingest.SyncReport{}, err
 	}
-	known, err := ReadSources(p.config.Data, index)
+	known, err := p.readSources(ctx, index)
 	if err != nil {
 		return ingest.SyncReport{}, err
 	}
@@ -75,7 +75,7 @@ func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncO
 		for _, s := range sources {
 			known.start(s.Path, started)
 		}
-		if err := known.write(p.config.Data, index); err != nil {
+		if err := p.writeSources(ctx, index, known); err != nil {
 			return ingest.SyncReport{}, err
 		}
 	}
@@ -91,7 +91,8 @@ func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncO
 		for _, s := range report.Sources {
 			known.end(s, time.Now())
 		}
-		err = errors.Join(err, known.write(p.config.Data, index))
+		// Also what was interrupted is noted.
+		err = errors.Join(err, p.writeSources(context.WithoutCancel(ctx), index, known))
 	}
 	return report, err
 }

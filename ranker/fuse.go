@@ -30,13 +30,15 @@ type Fusion struct {
 
 // Fuse makes one list of the candidates that were found by their words and by
 // their vectors, best first, at most so many. A candidate of both lists keeps
-// both scores. With [Weighted], what one list lacks is taken for as good as the
-// last of that list if the list was cut at limit, because it cannot be better, and
-// else for nothing. Equal scores are ordered by document, then by start.
+// both scores. With [Weighted], a score that a candidate does not have is taken for
+// that of the last of the list that lacks it if that was cut at limit, because it
+// cannot be better, and else for nothing. Equal scores are ordered by document,
+// then by start.
 func (f Fusion) Fuse(words, vectors []retriever.Hit, limit int) []retriever.Hit {
 	byID := make(map[string]int, len(words)+len(vectors))
 	hits := make([]retriever.Hit, 0, len(words)+len(vectors))
-	wordShare, vectorShare := f.shares(words, vectors, limit)
+	best := bestBM25(words)
+	wordShare, vectorShare := f.shares(words, vectors, best, limit)
 	scores := make([]float64, 0, cap(hits))
 	for i, h := range words {
 		byID[h.ID()] = len(hits)
@@ -46,8 +48,12 @@ func (f Fusion) Fuse(words, vectors []retriever.Hit, limit int) []retriever.Hit 
 	for i, h := range vectors {
 		at, both := byID[h.ID()]
 		if !both {
+			share := wordShare(-1)
+			if f.Method == Weighted && h.Scores.BM25 > 0 {
+				share = relative(h.Scores.BM25, best) // known though it was not found by words
+			}
 			hits = append(hits, h)
-			scores = append(scores, (1-f.Weight)*wordShare(-1)+f.Weight*vectorShare(i))
+			scores = append(scores, (1-f.Weight)*share+f.Weight*vectorShare(i))
 			continue
 		}
 		hits[at].Scores.Vector = h.Scores.Vector
@@ -69,7 +75,7 @@ func (f Fusion) Fuse(words, vectors []retriever.Hit, limit int) []retriever.Hit 
 
 // shares returns what a place in each list is worth; -1 stands for not being in
 // it.
-func (f Fusion) shares(words, vectors []retriever.Hit, limit int) (word, vector func(int) float64) {
+func (f Fusion) shares(words, vectors []retriever.Hit, best float64, limit int) (word, vector func(int) float64) {
 	if f.Method == ReciprocalRank {
 		worth := func(i int) float64 {
 			if i < 0 {
@@ -79,7 +85,6 @@ func (f Fusion) shares(words, vectors []retriever.Hit, limit int) (word, vector 
 		}
 		return worth, worth
 	}
-	best := bestBM25(words)
 	last := func(list []retriever.Hit, score func(int) float64) float64 {
 		if len(list) == 0 || len(list) < limit {
 			return 0

@@ -8,8 +8,8 @@ import "context"
 type VectorSearcher interface {
 	// Nearest returns the passages whose vectors of the model point most into
 	// the direction of a vector, with Scores.Vector set, by falling score. The
-	// text of the query is not used; its filter and groups are. The search may be
-	// approximate: it may pass over some of the nearest. Passages without a
+	// filter and the groups of the query hold; its text, which may be empty, only
+	// gives the hits their BM25 score too. The search may be approximate: it may pass over some of the nearest. Passages without a
 	// vector are not found, and an index without any gives an empty result.
 	Nearest(ctx context.Context, model string, vector []int8, query Query) (Results, error)
 }

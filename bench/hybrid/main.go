@@ -16,6 +16,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,7 +81,9 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, filler.DropIndex(ctx, ""), filler.Close()) }()
+	defer func() {
+		err = errors.Join(err, filler.DropIndex(ctx, ""), filler.Close(), remove(ctx, address+"/"+prefix+"store.records"))
+	}()
 	begin := time.Now()
 	for part := range slices.Chunk(documents, 500) {
 		if _, err := filler.Put(ctx, "", part); err != nil {
@@ -106,6 +109,19 @@ func run(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// remove drops an Elasticsearch index.
+func remove(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodDelete, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
 }
 
 // depths are where recall is measured.

@@ -240,7 +240,7 @@ func (a *app) indexStatsCommand() *cobra.Command {
 			if err != nil {
 				return missingIndex(err)
 			}
-			sources, err := a.sources(service, s.Name)
+			sources, err := a.sources(cmd.Context(), service, s.Name)
 			if err != nil {
 				return err
 			}

@@ -203,11 +203,11 @@ type sourceStatus struct {
 
 // sources reads the record beside the index. One that is reached by its address
 // only keeps it elsewhere.
-func (a *app) sources(service *connection, index string) ([]sourceStatus, error) {
+func (a *app) sources(ctx context.Context, service *connection, index string) ([]sourceStatus, error) {
 	if a.serverURL != "" {
 		return nil, nil
 	}
-	states, err := pipeline.ReadSources(service.config.Data, index)
+	states, err := service.config.Sources(ctx, index)
 	if err != nil {
 		return nil, err
 	}

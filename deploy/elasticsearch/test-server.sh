@@ -13,13 +13,15 @@
 #     NEEDLE_ES_DIR    where everything is put; default: needle-elasticsearch
 #                      in the folder for temporary files. The folders above
 #                      it must be open to the server's user
-#     NEEDLE_ES_HOME   where the server is unpacked; default: in NEEDLE_ES_DIR.
-#                      Several servers may share it
+#     NEEDLE_ES_HOME   folder where the server is unpacked, which several may
+#                      share; default: NEEDLE_ES_DIR
 #     NEEDLE_ES_HEAP   size of the Java heap; default: 512m
 #     NEEDLE_ES_SECURITY=true  switches security on: TLS with an authority of
 #                      its own, whose certificate is config/ca.pem in
-#                      NEEDLE_ES_DIR, and the user elastic with the password
-#                      needle-test. It needs openssl
+#                      NEEDLE_ES_DIR, and the users elastic, needle_writer and
+#                      needle_reader (who may do what Needle needs, and read, on
+#                      indexes test-*) with the password needle-test. It needs
+#                      openssl
 #     ES_JAVA_HOME     the Java to run with; default: the one on the PATH
 #
 # A server that was killed is started again, on the same address and with what it
@@ -29,7 +31,7 @@ set -euo pipefail
 version=8.19.7
 artifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:$version:zip
 dir=${NEEDLE_ES_DIR:-${TMPDIR:-/tmp}/needle-elasticsearch}
-home=${NEEDLE_ES_HOME:-$dir/elasticsearch-$version}
+home=${NEEDLE_ES_HOME:-$dir}/elasticsearch-$version
 security=${NEEDLE_ES_SECURITY:-false}
 password=needle-test
 heap=${NEEDLE_ES_HEAP:-512m}
@@ -68,7 +70,7 @@ start() {
   done
   ES_JAVA_HOME=$(java_home)
   export ES_JAVA_HOME
-  mkdir -p "$dir"
+  mkdir -p "$dir" "$(dirname "$home")"
   if [ ! -x "$home/bin/elasticsearch" ]; then
     mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:get -Dartifact="$artifact" -Dtransitive=false >&2
     mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dartifact="$artifact" -DoutputDirectory="$dir" >&2
@@ -128,6 +130,24 @@ YAML
   )
   ES_PATH_CONF=$dir/config "$home/bin/elasticsearch-keystore" create -s >/dev/null
   echo "$password" | ES_PATH_CONF=$dir/config "$home/bin/elasticsearch-keystore" add -x bootstrap.password >/dev/null
+  # Users of files: this distribution lacks the analysis that the index of other
+  # users and of API keys needs.
+  cat >>"$dir/config/roles.yml" <<'YAML'
+needle_writer:
+  indices:
+    - names: ["test-*"]
+      privileges: [create_index, delete_index, read, write, view_index_metadata, maintenance, manage]
+needle_reader:
+  indices:
+    - names: ["test-*"]
+      privileges: [read, view_index_metadata]
+YAML
+  ES_PATH_CONF=$dir/config "$home/bin/elasticsearch-users" useradd needle_writer -p "$password" -r needle_writer >/dev/null
+  # The tool takes seconds; a second user with the same password is one line.
+  sed -n 's/^needle_writer:/needle_reader:/p' "$dir/config/users" >>"$dir/config/users.reader"
+  cat "$dir/config/users.reader" >>"$dir/config/users"
+  rm "$dir/config/users.reader"
+  echo "needle_reader:needle_reader" >>"$dir/config/users_roles"
 }
 
 # resume starts a server again that is no longer running.

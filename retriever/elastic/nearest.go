@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/needle-search/needle/retriever"
 )
@@ -34,13 +35,47 @@ func (x *Index) Nearest(ctx context.Context, model string, vector []int8, query 
 		if err := retriever.CheckVector(vector, dimensions); err != nil {
 			return err
 		}
-		results.Hits, err = x.nearest(ctx, v, model, vector, &query)
-		return err
+		if results.Hits, err = x.nearest(ctx, v, model, vector, &query); err != nil {
+			return err
+		}
+		return x.scoreByWords(ctx, v, query.Text, results.Hits)
 	})
 	if err != nil {
 		return retriever.Results{}, x.fail("search", err)
 	}
 	return results, nil
+}
+
+// scoreByWords fills in the BM25 scores of hits.
+func (x *Index) scoreByWords(ctx context.Context, v *view, text string, hits []retriever.Hit) error {
+	if strings.TrimSpace(text) == "" || len(hits) == 0 {
+		return nil
+	}
+	a, err := x.analyze(ctx, text)
+	if err != nil {
+		return err
+	}
+	scored, err := x.scoredQuery(v, a, &retriever.Query{Text: text, AllGroups: true})
+	if err != nil || scored == nil {
+		return err
+	}
+	refs, places := make([]string, len(hits)), make(map[string]int, len(hits))
+	for i, h := range hits {
+		refs[i], places[h.Ref] = h.Ref, i
+	}
+	list, err := x.page(ctx, page{
+		query: object{"bool": object{"must": []any{scored}, "filter": []any{object{"ids": object{"values": refs}}}}},
+		sort:  []any{object{"_score": "desc"}}, size: len(hits), bare: true,
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		if i, ok := places[f.ID]; ok {
+			hits[i].Scores.BM25 = f.Score
+		}
+	}
+	return nil
 }
 
 func (x *Index) nearest(ctx context.Context, v *view, model string, vector []int8, query *retriever.Query) ([]retriever.Hit, error) {

@@ -197,6 +197,7 @@ type page struct {
 	after   []json.RawMessage
 	explain bool
 	pit     string // the id of a point in time, or empty
+	bare    bool   // only ids and scores are wanted
 }
 
 // found is a document of the server that matched.
@@ -216,6 +217,9 @@ type found struct {
 
 func (x *Index) page(ctx context.Context, p page) ([]found, error) {
 	body := object{"query": p.query, "sort": p.sort, "size": p.size, "track_total_hits": false, "_source": withoutVectors()}
+	if p.bare {
+		body["_source"] = false
+	}
 	if p.after != nil {
 		body["search_after"] = p.after
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/needle-search/needle/internal/esclient"
 	"github.com/needle-search/needle/retriever"
@@ -53,15 +54,39 @@ func decodeVector(text string) ([]int8, error) {
 	return vector, nil
 }
 
+// The mapping holds the name of a model in parts: the server allows five texts of
+// 50 characters beside a field.
+const (
+	metaParts = 5
+	metaRunes = 50
+)
+
+func modelMeta(model string) (map[string]string, error) {
+	meta := map[string]string{}
+	for part := range slices.Chunk([]rune(model), metaRunes) {
+		meta["model_"+strconv.Itoa(len(meta))] = string(part)
+	}
+	if len(meta) > metaParts {
+		return nil, fmt.Errorf("%w: the name of the model is longer than %d characters", retriever.ErrInvalidVector, metaParts*metaRunes)
+	}
+	return meta, nil
+}
+
+func modelOf(meta map[string]string) string {
+	model := ""
+	for i := range metaParts {
+		model += meta["model_"+strconv.Itoa(i)]
+	}
+	return model
+}
+
 // dimensions returns those of every model that the index has had vectors of.
 func (x *Index) dimensions(ctx context.Context) (map[string]int, error) {
 	var answer map[string]struct {
 		Mappings map[string]struct {
 			Mapping map[string]struct {
-				Dimensions int `json:"dims"`
-				Meta       struct {
-					Model string `json:"model"`
-				} `json:"meta"`
+				Dimensions int               `json:"dims"`
+				Meta       map[string]string `json:"meta"`
 			} `json:"mapping"`
 		} `json:"mappings"`
 	}
@@ -71,8 +96,8 @@ func (x *Index) dimensions(ctx context.Context) (map[string]int, error) {
 	}
 	models := map[string]int{}
 	for name, field := range answer[x.concrete].Mappings {
-		if its, ok := field.Mapping[name]; ok && its.Meta.Model != "" {
-			models[its.Meta.Model] = its.Dimensions
+		if its, ok := field.Mapping[name]; ok {
+			models[modelOf(its.Meta)] = its.Dimensions
 		}
 	}
 	x.vectorLock.Lock()
@@ -187,11 +212,15 @@ func (x *Index) putVectors(ctx context.Context, model string, passages []retriev
 
 // mapVectors makes the field of a model.
 func (x *Index) mapVectors(ctx context.Context, model string, dimensions int) error {
+	meta, err := modelMeta(model)
+	if err != nil {
+		return err
+	}
 	body := object{"properties": object{vectorField(model): object{
 		"type": "dense_vector", "dims": dimensions, "element_type": "byte", "index": true, "similarity": "cosine",
-		"meta": object{"model": model},
+		"meta": meta,
 	}}}
-	err := x.client.do(ctx, request{method: http.MethodPut, path: "/" + x.concrete + "/_mapping", body: body}, nil)
+	err = x.client.do(ctx, request{method: http.MethodPut, path: "/" + x.concrete + "/_mapping", body: body}, nil)
 	if esclient.Status(err) == http.StatusBadRequest {
 		// Another process may have made it for vectors of another length.
 		if models, readErr := x.dimensions(ctx); readErr == nil && models[model] != 0 && models[model] != dimensions {

@@ -60,6 +60,16 @@ func testNearest(t *testing.T, newBackend func(*testing.T) retriever.Backend) {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
 		}
 	}
+	byWords := search(t, index, "aaaa", 1)
+	for _, h := range nearest("aaaa", retriever.Query{Text: "aaaa", TopK: 10, AllGroups: true}) {
+		want := 0.0
+		if h.ID() == byWords[0].ID() {
+			want = byWords[0].Scores.BM25
+		}
+		if h.Scores.BM25 < want-1e-4 || h.Scores.BM25 > want+1e-4 {
+			t.Errorf("%s has the BM25 score %v, want %v", h.ID(), h.Scores.BM25, want)
+		}
+	}
 	for _, h := range nearest("xyz zyx", retriever.Query{TopK: 10}) {
 		if h.DocumentID == "d" {
 			t.Error("a caller without groups sees a document of a group")
