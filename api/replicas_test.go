@@ -167,14 +167,14 @@ func TestReplicas(t *testing.T) {
 	if got := a.call("POST", "/v1/feedback", feedback); got.status != 201 {
 		t.Fatalf("feedback: %d %s", got.status, got.body)
 	}
-	if got := b.call("GET", "/v1/feedback/export", ""); got.status != 200 || !strings.Contains(string(got.body), "March 2050") {
+	if got := b.call("GET", "/v1/feedback/export?include=pending", ""); got.status != 200 || !strings.Contains(string(got.body), "March 2050") {
 		t.Errorf("the second exports %d %s, want the feedback given to the first", got.status, got.body)
 	}
 	if got := a.call("DELETE", path, ""); got.status > 204 {
 		t.Fatalf("DELETE: %d %s", got.status, got.body)
 	}
 	soon(t, "the document being gone", func() bool { return b.call("GET", path, "").status == 404 })
-	if got := b.call("GET", "/v1/feedback/export", ""); got.status != 200 || strings.Contains(string(got.body), "March 2050") {
+	if got := b.call("GET", "/v1/feedback/export?include=pending", ""); got.status != 200 || strings.Contains(string(got.body), "March 2050") {
 		t.Errorf("the second exports %d %s, want the answer erased", got.status, got.body)
 	}
 	soon(t, "the answer being gone", func() bool { text, _, _ := b.ask(question); return text == "" })

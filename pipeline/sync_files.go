@@ -75,6 +75,9 @@ func (s syncedFiles) write(data, index string) error {
 		return fmt.Errorf("sources: %w", err)
 	}
 	path := syncedFilesPath(data, index)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("sources: %w", err)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), index+".*.tmp")
 	if err != nil {
 		return fmt.Errorf("sources: %w", err)
