@@ -35,6 +35,24 @@
 //
 // A write is acknowledged when the server has synced its translog.
 //
+// # Names
+//
+// An index has its name by an alias, which [Backend.Swap] gives to another one in
+// one step. Whoever has an index open keeps it, and learns by [Index.Moved] that
+// its name stands for another one. What reads everything (Verify, Snapshot) reads
+// at a point in time of the server.
+//
+// # Vectors
+//
+// The vector of a passage lies in the passage's document, in a field for each
+// model. A document on the server is made once and then only removed, so a vector
+// is right for as long as it is there, whoever writes meanwhile.
+//
+// # Existing indexes
+//
+// An index that others made is read by way of the fields that [Existing] names.
+// Nothing is written to it.
+//
 // # Scores
 //
 // Scores follow the formula of package bleve, with Lucene's limits: the length
