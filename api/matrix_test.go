@@ -81,6 +81,9 @@ func routeCases() map[string]routeCase {
 		"GET /metrics":          {path: "/metrics", server: true, own: []auth.Role{auth.Monitor, auth.Admin}, ok: 404}, // switched off
 		"POST /v1/predict":      {path: "/v1/predict", body: `{"head":"embedding","texts":["x"]}`, own: readers, elsewhere: readers},
 		"GET /v1/models":        {path: "/v1/models", own: readers, elsewhere: readers},
+		"GET /v1/shadow":        {path: "/v1/shadow", server: true, own: []auth.Role{auth.Monitor, auth.Admin}},
+		"PUT /v1/shadow":        {path: "/v1/shadow", body: `{"config":"reader: {top_k: 5}","share":0.5}`, server: true, own: admins},
+		"DELETE /v1/shadow":     {path: "/v1/shadow", server: true, own: admins},
 		"PUT /v1/models/reader": {path: "/v1/models/reader", body: `{"bundle":"builtin"}`, server: true, own: admins},
 
 		"GET /v1/indexes":           {path: "/v1/indexes", own: both, elsewhere: both},

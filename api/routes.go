@@ -57,6 +57,9 @@ func (s *Server) routes(e *gin.Engine) {
 	e.POST("/v1/predict", s.limited(s.predict))
 	e.GET("/v1/models", s.limited(s.listModels))
 	e.PUT("/v1/models/reader", s.limited(s.putReader))
+	e.GET("/v1/shadow", s.limited(s.getShadow))
+	e.PUT("/v1/shadow", s.limited(s.putShadow))
+	e.DELETE("/v1/shadow", s.limited(s.deleteShadow))
 
 	e.GET("/v1/indexes", s.limited(s.listIndexes))
 	e.GET("/v1/indexes/:index", s.limited(s.getIndex))

@@ -54,6 +54,10 @@ func rules() map[string]rule {
 		"GET /v1/models":        {roles: []auth.Role{auth.Search}, on: onAny},
 		"PUT /v1/models/reader": {roles: []auth.Role{auth.Admin}, on: onServer, audited: true},
 
+		"GET /v1/shadow":    {roles: []auth.Role{auth.Monitor, auth.Admin}, on: onServer},
+		"PUT /v1/shadow":    {roles: []auth.Role{auth.Admin}, on: onServer, audited: true},
+		"DELETE /v1/shadow": {roles: []auth.Role{auth.Admin}, on: onServer, audited: true},
+
 		"POST /v1/feedback":        {roles: []auth.Role{auth.Search}, on: onAny, audited: true},
 		"GET /v1/feedback":         {roles: []auth.Role{auth.Admin}, on: onAny},
 		"GET /v1/feedback/:case":   {roles: []auth.Role{auth.Admin}, on: onAny},

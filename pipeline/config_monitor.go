@@ -24,6 +24,9 @@ type Monitor struct {
 	// DriftWindow is how many questions make the reference and every window
 	// that is held against it.
 	DriftWindow int `yaml:"drift_window"`
+	// Shadow has another configuration answer a sample of live questions
+	// beside.
+	Shadow ShadowSection `yaml:"shadow"`
 	// KeepQuestions keeps the texts of the questions that users ask, for
 	// `needle questions`. It is off unless somebody decides otherwise.
 	KeepQuestions bool `yaml:"keep_questions"`
@@ -33,8 +36,17 @@ type Monitor struct {
 	Redact bool `yaml:"redact"`
 }
 
+// ShadowSection names a candidate that answers beside; see docs/quality.md.
+type ShadowSection struct {
+	// Config is a file with the keys in which the candidate differs; empty means
+	// that there is none.
+	Config string `yaml:"config"`
+	// Share is the share of live questions that it answers.
+	Share float64 `yaml:"share"`
+}
+
 func defaultMonitor() Monitor {
-	return Monitor{Interval: time.Hour, Settle: 10 * time.Second, Drift: true, DriftWindow: 500, Retention: 30 * 24 * time.Hour, Redact: true, Feedback: defaultFeedback()}
+	return Monitor{Interval: time.Hour, Settle: 10 * time.Second, Drift: true, DriftWindow: 500, Retention: 30 * 24 * time.Hour, Redact: true, Feedback: defaultFeedback(), Shadow: ShadowSection{Share: 0.1}}
 }
 
 func (m Monitor) validate(fault func(key string, value any, allowed string)) {
@@ -45,6 +57,9 @@ func (m Monitor) validate(fault func(key string, value any, allowed string)) {
 		fault("monitor.settle", m.Settle, "a duration of 100ms or more")
 	}
 	m.Feedback.validate(fault)
+	if !(m.Shadow.Share > 0 && m.Shadow.Share <= 1) {
+		fault("monitor.shadow.share", m.Shadow.Share, "more than 0, at most 1")
+	}
 	if m.DriftWindow < 50 {
 		fault("monitor.drift_window", m.DriftWindow, "50 questions or more")
 	}

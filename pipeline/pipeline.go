@@ -58,6 +58,10 @@ type Pipeline struct {
 	// jobs are the rebuilds in the background.
 	jobs jobs
 
+	// beside says that backend and pool are another pipeline's; see
+	// [Pipeline.OpenBeside].
+	beside bool
+
 	closeOnce sync.Once
 	closeErr  error
 
@@ -362,10 +366,10 @@ func (p *Pipeline) Close() error {
 		p.mu.Unlock()
 		// First, because it works on the indexes and with the model.
 		faults := []error{p.vectors.close(), p.closeNamed(), p.slot.close()}
-		if p.pool != nil {
+		if p.pool != nil && !p.beside {
 			faults = append(faults, p.pool.close())
 		}
-		if p.backend != nil {
+		if p.backend != nil && !p.beside {
 			faults = append(faults, p.backend.Close())
 		}
 		faults = append(faults, p.store.close())

@@ -31,7 +31,7 @@ func TestDashboardAndAlertsNameRealMetrics(t *testing.T) {
 	known := metrics.Names()
 	series := regexp.MustCompile(`\bneedle_[a-z_]+`)
 	suffix := regexp.MustCompile(`_(bucket|sum|count)$`)
-	for _, file := range []string{"grafana/needle.json", "prometheus/alerts.yaml"} {
+	for _, file := range []string{"grafana/needle.json", "grafana/needle-quality.json", "prometheus/alerts.yaml"} {
 		data, err := os.ReadFile(filepath.Join("..", "deploy", filepath.FromSlash(file)))
 		if err != nil {
 			t.Fatal(err)
@@ -46,6 +46,15 @@ func TestDashboardAndAlertsNameRealMetrics(t *testing.T) {
 		for _, name := range names {
 			if !slices.Contains(known, name) && !slices.Contains(known, suffix.ReplaceAllString(name, "")) {
 				t.Errorf("%s: nothing exports %s", file, name)
+			}
+		}
+		if strings.HasSuffix(file, "-quality.json") {
+			for _, name := range known {
+				if strings.HasPrefix(name, "needle_canary_") || strings.HasPrefix(name, "needle_drift_") || strings.HasPrefix(name, "needle_shadow_") {
+					if !slices.Contains(names, name) {
+						t.Errorf("%s does not show %s", file, name)
+					}
+				}
 			}
 		}
 	}
@@ -72,5 +81,6 @@ func TestAlertsFire(t *testing.T) {
 // noQuality is a monitor that has seen nothing yet.
 type noQuality struct{}
 
+func (noQuality) Shadow() map[string]int            { return nil }
 func (noQuality) Canaries() []telemetry.CanaryState { return nil }
 func (noQuality) Drift() []telemetry.DriftState     { return nil }

@@ -25,6 +25,8 @@ type DriftState struct {
 type Quality interface {
 	Canaries() []CanaryState
 	Drift() []DriftState
+	// Shadow counts the questions of the candidate by outcome; nil without one.
+	Shadow() map[string]int
 }
 
 // WatchQuality adds the state of the monitor to the metrics. It may be called
@@ -34,7 +36,7 @@ func (m *Metrics) WatchQuality(q Quality) { m.registry.MustRegister(newQuality(q
 type quality struct {
 	source Quality
 
-	healthy, score, brier, at, distance, drifted *prometheus.Desc
+	healthy, score, brier, at, distance, drifted, shadow *prometheus.Desc
 }
 
 func newQuality(source Quality) *quality {
@@ -48,13 +50,14 @@ func newQuality(source Quality) *quality {
 		brier:    desc("canary_brier", "Mean Brier score of the last run of the canaries, 0 to 1; less is better.", "index"),
 		at:       desc("canary_last_run_timestamp_seconds", "When the canaries were last asked.", "index"),
 		distance: desc("drift_distance", "Kolmogorov-Smirnov distance of the last window of live questions from the reference, 0 to 1.", "feature"),
+		shadow:   desc("shadow_questions_total", "Questions that a candidate was to answer beside, by outcome.", "outcome"),
 		drifted:  desc("drift_detected", "1 if the last window of live questions differs from the reference, else 0.", "feature"),
 	}
 }
 
 // Describe names the metrics.
 func (q *quality) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{q.healthy, q.score, q.brier, q.at, q.distance, q.drifted} {
+	for _, d := range []*prometheus.Desc{q.healthy, q.score, q.brier, q.at, q.distance, q.drifted, q.shadow} {
 		out <- d
 	}
 }
@@ -75,6 +78,9 @@ func (q *quality) Collect(out chan<- prometheus.Metric) {
 		gauge(q.score, c.Score, c.Index)
 		gauge(q.brier, c.Brier, c.Index)
 		gauge(q.at, float64(c.At.UnixMilli())/1000, c.Index)
+	}
+	for outcome, n := range q.source.Shadow() {
+		out <- prometheus.MustNewConstMetric(q.shadow, prometheus.CounterValue, float64(n), outcome)
 	}
 	for _, d := range q.source.Drift() {
 		gauge(q.distance, d.Distance, d.Feature)

@@ -49,7 +49,8 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		a.quickstartCommand(), a.setupCommand(), a.doctorCommand(),
 		a.indexCommand(), a.askCommand(), a.searchCommand(), a.serveCommand(),
-		a.evalCommand(), a.canaryCommand(), a.questionsCommand(), a.calibrateCommand(), a.benchCommand(), a.modelsCommand(), a.trainCommand(), a.keysCommand(), a.versionCommand(), a.feedbackCommand(),
+		a.evalCommand(), a.canaryCommand(), a.questionsCommand(), a.calibrateCommand(), a.benchCommand(), a.modelsCommand(), a.trainCommand(), a.keysCommand(), a.versionCommand(),
+		a.feedbackCommand(), a.shadowCommand(), a.compareCommand(), a.exportCommand(),
 	)
 	return root
 }

@@ -88,6 +88,12 @@ func (a *app) serve(ctx context.Context, cfg *pipeline.Config) error {
 	if err := p.Ready(ctx); err != nil {
 		return err
 	}
+	service, err := openShadow(ctx, p, log)
+	if err != nil {
+		return err
+	}
+	defer service.Close()
+	quality.shadow = service
 	watched.watch(p, quality)
 	access, closeLog, err := serverAccess(ctx, cfg, p)
 	if err != nil {
@@ -98,7 +104,7 @@ func (a *app) serve(ctx context.Context, cfg *pipeline.Config) error {
 	if err != nil {
 		return err
 	}
-	server, err := api.New(p, api.Config{Version: version(), MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), MaxFileBytes: int64(cfg.Server.MaxFileBytes), Files: files, Hosts: cfg.Server.Hosts, Access: access, Metrics: watched.metrics, Observer: watched.requests()}, log)
+	server, err := api.New(service, api.Config{Version: version(), MaxBodyBytes: int64(cfg.Server.MaxBodyBytes), MaxFileBytes: int64(cfg.Server.MaxFileBytes), Files: files, Hosts: cfg.Server.Hosts, Access: access, Metrics: watched.metrics, Observer: watched.requests()}, log)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type serverMonitor struct {
 	canaries  *monitor.Canaries
 	drift     *monitor.Drift
 	questions *monitor.Questions
+	shadow    *shadowed // nil until the pipeline is open
 
 	mu    sync.Mutex
 	watch *monitor.Watch // nil until it runs
@@ -117,4 +118,12 @@ func (m *serverMonitor) Drift() []telemetry.DriftState {
 		states = append(states, telemetry.DriftState{Feature: f.Feature, Distance: f.Distance, Drifted: f.Drifted})
 	}
 	return states
+}
+
+// Shadow counts the questions of the candidate by outcome.
+func (m *serverMonitor) Shadow() map[string]int {
+	if m.shadow == nil {
+		return nil
+	}
+	return m.shadow.counts()
 }

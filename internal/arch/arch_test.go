@@ -97,6 +97,7 @@ var importers = map[string][]string{
 	"github.com/prometheus":                {"telemetry"},
 	"go.opentelemetry.io":                  {"telemetry"},
 	"github.com/dustin/go-humanize":        {"pipeline"},
+	"github.com/parquet-go/parquet-go":     {"monitor"},
 }
 
 var exempt = []string{"golang.org/x/", "pgregory.net/rapid", "go.uber.org/goleak", "github.com/google/go-cmp"}

@@ -97,7 +97,7 @@ func Pairs() []Pair {
 		{CodeEmptyQuestion, []error{pipeline.ErrEmptyQuestion}},
 		{CodeQuestionTooLong, []error{pipeline.ErrQuestionTooLong, models.ErrQuestionTooLong}},
 		{CodeInvalidText, []error{pipeline.ErrInvalidText}},
-		{CodeInvalidRequest, []error{pipeline.ErrInvalidRequest, retriever.ErrUnsupported}},
+		{CodeInvalidRequest, []error{pipeline.ErrInvalidRequest, retriever.ErrUnsupported, pipeline.ErrInvalidConfig, pipeline.ErrNoCandidate}},
 		{CodeInvalidBackup, []error{pipeline.ErrInvalidBackup}},
 		{CodeRebuilding, []error{pipeline.ErrRebuilding}},
 		{CodeIndexReadOnly, []error{retriever.ErrReadOnly}},
