@@ -16,7 +16,7 @@ import (
 	"github.com/needle-search/needle/pipeline"
 )
 
-type compareOptions struct {
+type comparisonOptions struct {
 	eval  evalOptions
 	log   bool
 	since time.Duration
@@ -24,7 +24,7 @@ type compareOptions struct {
 }
 
 func (a *app) compareCommand() *cobra.Command {
-	var o compareOptions
+	var o comparisonOptions
 	cmd := &cobra.Command{
 		Use:   "compare A.yaml B.yaml",
 		Short: "Show where two configurations answer differently",
@@ -42,7 +42,7 @@ backup and restore, and --data.`,
 			if o.log == (o.eval.path != "") {
 				return errors.New("compare: give either --path or --log")
 			}
-			return a.compare(cmd.Context(), cmd.OutOrStdout(), args[0], args[1], o)
+			return a.compareConfigs(cmd.Context(), cmd.OutOrStdout(), args[0], args[1], o)
 		},
 	}
 	flags := cmd.Flags()
@@ -64,7 +64,7 @@ type comparedSides struct {
 	records [2]monitor.Record
 }
 
-func (a *app) compare(ctx context.Context, w io.Writer, fileA, fileB string, o compareOptions) error {
+func (a *app) compareConfigs(ctx context.Context, w io.Writer, fileA, fileB string, o comparisonOptions) error {
 	var sides comparedSides
 	var asked []eval.Question
 	if o.log {
