@@ -21,6 +21,7 @@ var methodOf = map[string]string{
 	"listDocuments": "List", "getDocument": "Document", "putDocument": "PutDocument", "deleteDocument": "DeleteDocument",
 	"addDocument": "Put", "bulk": "Put", "deleteDocuments": "Delete", "uploadFiles": "UploadFile",
 	"addFeedback": "AddFeedback", "listFeedback": "Feedback", "getFeedbackCase": "FeedbackCase", "reviewFeedback": "ReviewFeedback", "exportFeedback": "ExportFeedback",
+	"getShadow": "ShadowStatus", "startShadow": "StartShadow", "stopShadow": "StopShadow",
 	"listKeys": "Keys", "createKey": "CreateKey", "revokeKey": "RevokeKey",
 	"healthz": "Health", "readyz": "Ready", "metrics": "Metrics", "openapi": "OpenAPI",
 	"page": "", // for browsers

@@ -222,6 +222,18 @@ class Needle:
         query = {"index": index or None, "include": include, "format": "beir"}
         return self._copy(self._http.send("GET", "/v1/feedback/export", query=query, accept="application/zip", idempotent=True), to)
 
+    def get_shadow(self) -> dict[str, Any]:
+        """Return what a candidate did that answers a sample of live questions beside."""
+        return cast(dict[str, Any], self._http.json("GET", "/v1/shadow", idempotent=True))
+
+    def start_shadow(self, config: str, share: float) -> dict[str, Any]:
+        """Have a candidate answer beside; `config` is YAML with the keys in which it differs."""
+        return cast(dict[str, Any], self._http.json("PUT", "/v1/shadow", value={"config": config, "share": share}))
+
+    def stop_shadow(self) -> dict[str, Any]:
+        """Stop the candidate and return what it did."""
+        return cast(dict[str, Any], self._http.json("DELETE", "/v1/shadow"))
+
     # Documents
 
     def list_documents(self, index: str = "", *, page: int = 100) -> Iterator[DocumentInfo]:
