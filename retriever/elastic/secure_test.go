@@ -94,7 +94,7 @@ func (s *secured) keyProxy(t *testing.T, key string) string {
 	forward := httputil.NewSingleHostReverseProxy(target)
 	forward.Transport = s.client.Transport
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") == "ApiKey "+key {
+		if strings.EqualFold(r.Header.Get("Authorization"), "ApiKey "+key) { // the client writes APIKey
 			r.SetBasicAuth("needle_writer", "needle-test")
 		}
 		forward.ServeHTTP(w, r)
