@@ -49,6 +49,9 @@ type File struct {
 	Path    string
 	Size    int64
 	ModTime time.Time
+	// Version changes with the content where the source knows, as a bucket does;
+	// else it is empty.
+	Version string
 	// Given says that the user named this very file, so that skipping it would
 	// be a surprise.
 	Given bool

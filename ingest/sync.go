@@ -43,10 +43,12 @@ type SyncTarget interface {
 	List(ctx context.Context, after string, limit int) ([]retriever.DocumentInfo, error)
 }
 
-// A Source is a directory whose documents an index follows.
+// A Source is a directory, or a [Tree], whose documents an index follows.
 type Source struct {
 	// Path is the directory.
 	Path string
+	// Tree is what is read instead of a directory; Path then does not matter.
+	Tree Tree
 	// Former is where the directory was when it was last synced, if that was
 	// elsewhere.
 	Former string
@@ -80,7 +82,8 @@ type SyncReport struct {
 
 // A SourceReport is what became of one source.
 type SourceReport struct {
-	// Name is the first part of the ids, Path the absolute directory.
+	// Name is the first part of the ids, Path the absolute directory or the
+	// address.
 	Name string `json:"source"`
 	Path string `json:"path"`
 	// Documents counts those of the source in the index before anything was
@@ -112,7 +115,7 @@ type SourceReport struct {
 func (g *Ingester) Sync(ctx context.Context, index SyncTarget, sources []Source, options SyncOptions) (SyncReport, error) {
 	s := &syncer{ingester: g, options: options, outcomes: map[[16]byte]Outcome{}, files: newFileMemory(options.Known)}
 	s.report.DryRun = options.DryRun
-	if err := s.open(sources); err != nil {
+	if err := s.open(ctx, sources); err != nil {
 		return s.report, err
 	}
 	err := s.files.count(ctx, index)
@@ -153,19 +156,26 @@ type syncer struct {
 type source struct {
 	SourceReport
 	former string
+	tree   *treeWalk // nil: a directory
 	files  int
 	count  map[Outcome]int
 	gone   []string
 }
 
 // open finds the sources and refuses those that cannot be told apart.
-func (s *syncer) open(sources []Source) error {
+func (s *syncer) open(ctx context.Context, sources []Source) error {
 	for _, given := range sources {
 		path, err := filepath.Abs(given.Path)
+		if given.Tree != nil {
+			path, err = given.Tree.Address(), nil
+		}
 		if err != nil {
 			return fmt.Errorf("sync: %w", err)
 		}
-		next := &source{SourceReport: SourceReport{Name: filepath.Base(path), Path: path}, count: map[Outcome]int{}}
+		next := &source{SourceReport: SourceReport{Name: SourceName(path), Path: path}, count: map[Outcome]int{}}
+		if given.Tree != nil {
+			next.tree = &treeWalk{tree: given.Tree, ignoreFile: s.ingester.options.Walk.IgnoreFile}
+		}
 		if given.Former != "" && given.Former != path {
 			next.former = given.Former
 		}
@@ -175,12 +185,16 @@ func (s *syncer) open(sources []Source) error {
 		for _, other := range s.sources {
 			switch {
 			case other.Name == next.Name:
-				return fmt.Errorf("sync %s: %w: its documents would have the same ids as those of %s; rename one of the directories or use two indexes", path, ErrSourceName, other.Path)
-			case inside(path, other.Path), inside(other.Path, path):
+				return fmt.Errorf("sync %s: %w: its documents would have the same ids as those of %s; rename one of them or use two indexes", path, ErrSourceName, other.Path)
+			case Inside(path, other.Path), Inside(other.Path, path):
 				return fmt.Errorf("sync %s: %w: it overlaps with %s", path, ErrSourceName, other.Path)
 			}
 		}
-		if info, err := os.Stat(path); err != nil {
+		if next.tree != nil {
+			if err := given.Tree.Check(ctx); err != nil {
+				next.Err = fmt.Errorf("sync %s: %w: %w; nothing of it was deleted", path, ErrSourceMissing, err)
+			}
+		} else if info, err := os.Stat(path); err != nil {
 			next.Err = fmt.Errorf("sync %s: %w: %s; nothing of it was deleted", path, ErrSourceMissing, pathReason(err))
 		} else if !info.IsDir() {
 			next.Err = fmt.Errorf("sync %s: %w: it is not a directory; use index add for single files", path, ErrSourceMissing)
@@ -192,12 +206,6 @@ func (s *syncer) open(sources []Source) error {
 
 // add brings in what is there and notes what was seen.
 func (s *syncer) add(ctx context.Context, index SyncTarget) error {
-	var paths []string
-	for _, source := range s.sources {
-		if source.Err == nil {
-			paths = append(paths, source.Path)
-		}
-	}
 	s.broken = map[string]bool{}
 	events := s.options.Events
 	events.Document = func(id string, outcome Outcome, passages int) {
@@ -219,7 +227,7 @@ func (s *syncer) add(ctx context.Context, index SyncTarget) error {
 	}
 	r := newRecorder(events)
 	counted, bytes := 0, int64(0)
-	for found := range Walk(paths, s.ingester.options.Walk) {
+	for found := range s.walk(ctx) {
 		if err := ctx.Err(); err != nil {
 			s.report.Report = r.finish()
 			return fmt.Errorf("ingest: %w", err)
@@ -233,7 +241,7 @@ func (s *syncer) add(ctx context.Context, index SyncTarget) error {
 	var err error
 	s.report.Report, err = s.ingester.run(ctx, target, r, func(ctx context.Context, b *batcher) error {
 		return s.ingester.readFiles(ctx, b, func(yield func(Found) bool) {
-			for found := range Walk(paths, s.ingester.options.Walk) {
+			for found := range s.walk(ctx) {
 				if found.Fault == nil {
 					if source := s.of(found.File.Path); source != nil {
 						source.files++
@@ -271,7 +279,7 @@ func (s *syncer) note(f Fault) {
 // of returns the source that a path lies in.
 func (s *syncer) of(path string) *source {
 	for _, source := range s.sources {
-		if inside(path, source.Path) {
+		if Inside(path, source.Path) {
 			return source
 		}
 	}
@@ -286,11 +294,9 @@ func (s *syncer) unreadable(path string) bool {
 		if s.broken[path] || s.broken[strings.TrimSuffix(path, "!")] {
 			return true
 		}
-		parent := filepath.Dir(path)
-		if parent == path {
+		if path = parent(path); path == "" {
 			break
 		}
-		path = parent
 	}
 	return false
 }
@@ -353,14 +359,10 @@ func (s *syncer) look(info retriever.DocumentInfo) {
 // or would be now.
 func (s *source) owns(info retriever.DocumentInfo) (path string, ok bool) {
 	path = info.Source.URI
-	if s.former != "" && inside(path, s.former) {
-		rest, err := filepath.Rel(s.former, path)
-		if err != nil {
-			return "", false
-		}
-		path = filepath.Join(s.Path, rest)
+	if s.former != "" && Inside(path, s.former) {
+		path = moved(path, s.former, s.Path)
 	}
-	if !filepath.IsAbs(path) || !inside(path, s.Path) {
+	if !Inside(path, s.Path) {
 		return "", false
 	}
 	return path, strings.HasPrefix(info.ID, s.Name+"/") || !namesFile(info.ID, path)
@@ -430,12 +432,6 @@ func (s *syncer) tell(id string, outcome Outcome, passages int) {
 	if s.options.Events.Document != nil {
 		s.options.Events.Document(id, outcome, passages)
 	}
-}
-
-// inside reports whether a path is a directory or lies in it.
-func inside(path, directory string) bool {
-	rest, ok := strings.CutPrefix(path, directory)
-	return ok && (rest == "" || rest[0] == filepath.Separator)
 }
 
 // dryTarget knows what is stored and stores nothing.

@@ -32,7 +32,12 @@ func readIgnore(root, real, logical, name string, above []gitignore.Pattern) ([]
 	if err != nil {
 		return above, err
 	}
-	patterns := above[:len(above):len(above)]
+	return append(above[:len(above):len(above)], parseIgnore(data, logical)...), nil
+}
+
+// parseIgnore reads the patterns of an ignore file in a directory.
+func parseIgnore(data []byte, logical string) []gitignore.Pattern {
+	var patterns []gitignore.Pattern
 	domain := components(logical)
 	for line := range bytes.Lines(bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF"))) {
 		text := strings.TrimRight(string(line), "\r\n")
@@ -45,7 +50,7 @@ func readIgnore(root, real, logical, name string, above []gitignore.Pattern) ([]
 		}
 		patterns = append(patterns, gitignore.ParsePattern(text, domain))
 	}
-	return patterns, nil
+	return patterns
 }
 
 // matchesIgnore reports whether the patterns leave out a path below the root.

@@ -12,6 +12,7 @@ import (
 type FileState struct {
 	Size    int64     `json:"size"`
 	ModTime time.Time `json:"modified"`
+	Version string    `json:"version,omitempty"`
 	// Documents counts those that the file gave.
 	Documents int `json:"documents"`
 }
@@ -65,9 +66,12 @@ func (m *fileMemory) count(ctx context.Context, index SyncTarget) error {
 
 // unchanged reports whether a file need not be read.
 func (m *fileMemory) unchanged(f File) bool {
-	m.seen[f.Path] = FileState{Size: f.Size, ModTime: f.ModTime}
+	m.seen[f.Path] = FileState{Size: f.Size, ModTime: f.ModTime, Version: f.Version}
 	known, ok := m.known[f.Path]
-	if !ok || known.Documents == 0 || known.Size != f.Size || !known.ModTime.Equal(f.ModTime) || m.stored[f.Path] != known.Documents {
+	if !ok || known.Documents == 0 || known.Size != f.Size || known.Version != f.Version || m.stored[f.Path] != known.Documents {
+		return false
+	}
+	if f.Version == "" && !known.ModTime.Equal(f.ModTime) {
 		return false
 	}
 	m.same[f.Path] = true
@@ -91,7 +95,7 @@ func (m *fileMemory) document(uri string) {
 func (m *fileMemory) states() map[string]FileState {
 	states := map[string]FileState{}
 	for path, state := range m.seen {
-		if !m.faulted[path] && state.Documents > 0 && m.started.Sub(state.ModTime) > settled {
+		if !m.faulted[path] && state.Documents > 0 && (state.Version != "" || m.started.Sub(state.ModTime) > settled) {
 			states[path] = state
 		}
 	}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"reflect"
@@ -18,6 +19,13 @@ type FormatConfig interface {
 	// Processor returns the processor with these settings, always the same one,
 	// or nil if the settings say that there is none. It does no I/O.
 	Processor() ingest.Processor
+}
+
+// A TreeOpener is a [FormatConfig] whose section says how to reach sources that
+// are no directories. It opens the addresses that start with the name under
+// which it was registered and "://".
+type TreeOpener interface {
+	OpenTree(ctx context.Context, address string) (ingest.Tree, error)
 }
 
 // IngestSection holds the settings of file formats, by the names under which

@@ -28,11 +28,12 @@ type SyncOptions struct {
 	Events        ingest.Events
 }
 
-// Sync makes an index match directories of this machine and records when each
-// was last seen, changed and failed; see [ingest.Ingester.Sync] for what is
+// Sync makes an index match directories of this machine, and buckets and the like
+// given by their addresses ("s3://bucket/prefix"), and records when each was last
+// seen, changed and failed; see [ingest.Ingester.Sync] for what is
 // deleted and for the errors, and [Config.Sources] for the record. Calls for one
 // index must come one after the other.
-func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncOptions) (ingest.SyncReport, error) {
+func (p *Pipeline) Sync(ctx context.Context, given []string, options SyncOptions) (ingest.SyncReport, error) {
 	index := cmp.Or(options.Index, p.config.Index)
 	splitter, err := p.splitter()
 	if err != nil {
@@ -46,7 +47,11 @@ func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncO
 	if err != nil {
 		return ingest.SyncReport{}, err
 	}
-	sources, err := known.place(directories)
+	found, err := p.config.openSources(ctx, given)
+	if err != nil {
+		return ingest.SyncReport{}, err
+	}
+	sources, err := known.place(found)
 	if err != nil {
 		return ingest.SyncReport{}, err
 	}
@@ -97,35 +102,61 @@ func (p *Pipeline) Sync(ctx context.Context, directories []string, options SyncO
 	return report, err
 }
 
-// place tells where the directories were when they were last synced, and
-// refuses those that would mix with other sources of the index.
-func (s Sources) place(directories []string) ([]ingest.Source, error) {
+// openSources returns directories by their absolute paths, and what is given by
+// an address.
+func (c *Config) openSources(ctx context.Context, given []string) ([]ingest.Source, error) {
 	var sources []ingest.Source
-	for _, dir := range directories {
-		path, err := filepath.Abs(dir)
-		if err != nil {
-			return nil, fmt.Errorf("sync: %w", err)
-		}
-		source := ingest.Source{Path: path}
-		for _, known := range s {
-			switch {
-			case known.Path == path:
-			case known.Name == filepath.Base(path):
-				if _, err := os.Stat(known.Path); !errors.Is(err, fs.ErrNotExist) {
-					return nil, fmt.Errorf("sync %s: %w: its documents would have the same ids as those of %s; rename one of the directories or use two indexes", path, ingest.ErrSourceName, known.Path)
-				}
-				source.Former = known.Path
-			case within(path, known.Path), within(known.Path, path):
-				return nil, fmt.Errorf("sync %s: %w: it overlaps with %s, which this index follows already", path, ingest.ErrSourceName, known.Path)
+	for _, name := range given {
+		scheme, ok := ingest.IsAddress(name)
+		if !ok {
+			path, err := filepath.Abs(name)
+			if err != nil {
+				return nil, fmt.Errorf("sync: %w", err)
 			}
+			sources = append(sources, ingest.Source{Path: path})
+			continue
 		}
-		sources = append(sources, source)
+		opener, ok := c.Ingest.Formats[scheme].(TreeOpener)
+		if !ok {
+			return nil, fmt.Errorf("sync %s: nothing reads addresses that start with %s://", name, scheme)
+		}
+		tree, err := opener.OpenTree(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("sync %s: %w", name, err)
+		}
+		sources = append(sources, ingest.Source{Path: tree.Address(), Tree: tree})
 	}
 	return sources, nil
 }
 
+// place tells where the directories were when they were last synced, and
+// refuses those that would mix with other sources of the index.
+func (s Sources) place(sources []ingest.Source) ([]ingest.Source, error) {
+	for i, source := range sources {
+		path := source.Path
+		for _, known := range s {
+			switch {
+			case known.Path == path:
+			case known.Name == ingest.SourceName(path):
+				if _, remote := ingest.IsAddress(known.Path); remote || !isGone(known.Path) {
+					return nil, fmt.Errorf("sync %s: %w: its documents would have the same ids as those of %s; rename one of them or use two indexes", path, ingest.ErrSourceName, known.Path)
+				}
+				sources[i].Former = known.Path
+			case within(path, known.Path), within(known.Path, path):
+				return nil, fmt.Errorf("sync %s: %w: it overlaps with %s, which this index follows already", path, ingest.ErrSourceName, known.Path)
+			}
+		}
+	}
+	return sources, nil
+}
+
+func isGone(directory string) bool {
+	_, err := os.Stat(directory)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 func within(path, directory string) bool {
-	return strings.HasPrefix(path, strings.TrimSuffix(directory, string(filepath.Separator))+string(filepath.Separator))
+	return path != directory && ingest.Inside(path, strings.TrimSuffix(directory, string(filepath.Separator)))
 }
 
 // emptyTarget is an index that is not there.

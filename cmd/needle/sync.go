@@ -28,14 +28,17 @@ type syncFlags struct {
 func (a *app) indexSyncCommand() *cobra.Command {
 	var flags syncFlags
 	cmd := &cobra.Command{
-		Use:   "sync DIR...",
-		Short: "Make the index match directories: add, update and delete",
+		Use:   "sync DIR|s3://BUCKET/PREFIX...",
+		Short: "Make the index match directories and buckets: add, update and delete",
 		Long: `Adds and updates documents as index add does, and deletes those that came from
 the directories and whose file or record is gone. Documents of other sources are
 never touched, nothing is deleted where something could not be read, and a
 directory that is missing or suddenly almost empty deletes nothing.
 
-A file .needleignore lists, in the syntax of gitignore, what is left out.`,
+A file .needleignore lists, in the syntax of gitignore, what is left out.
+
+Buckets are those of Amazon S3 and of servers with its API; credentials come from
+AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, other settings from ingest.s3.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.sync(cmd, args, flags) },
 	}
@@ -109,7 +112,7 @@ func outside(report string, directories []string) error {
 	if err != nil {
 		return fmt.Errorf("index sync: %w", err)
 	}
-	for _, dir := range directories {
+	for _, dir := range localDirectories(directories) {
 		absolute, err := filepath.Abs(dir)
 		if err != nil {
 			return fmt.Errorf("index sync: %w", err)
@@ -121,11 +124,23 @@ func outside(report string, directories []string) error {
 	return nil
 }
 
+// localDirectories returns what is on this machine. Buckets tell of no changes and
+// wait for the next sync.
+func localDirectories(sources []string) []string {
+	var local []string
+	for _, source := range sources {
+		if _, ok := ingest.IsAddress(source); !ok {
+			local = append(local, source)
+		}
+	}
+	return local
+}
+
 // watch syncs until the context ends. A sync that fails is told and tried
 // again, unless the index itself is of no use any more.
 func (a *app) watch(cmd *cobra.Command, cfg *pipeline.Config, directories []string, flags syncFlags, once func(context.Context) (ingest.SyncReport, error)) error {
 	first := true
-	return ingest.Watch(cmd.Context(), directories, ingest.WatchOptions{
+	return ingest.Watch(cmd.Context(), localDirectories(directories), ingest.WatchOptions{
 		Debounce: flags.debounce, Rescan: flags.rescan, Exclude: []string{cfg.Data},
 		Warn: func(err error) { fmt.Fprintln(cmd.ErrOrStderr(), "needle:", printable(err.Error())) },
 	}, func(ctx context.Context) error {

@@ -93,6 +93,7 @@ var importers = map[string][]string{
 	"github.com/RadhiFadlillah/whatlanggo": {"ingest"},
 	"github.com/wlynxg/chardet":            {"ingest"},
 	"github.com/tetratelabs/wazero":        {"ingest/pdf"},
+	"github.com/minio/minio-go":            {"ingest/s3"},
 	"github.com/hashicorp/golang-lru":      {"pipeline"},
 	"github.com/prometheus":                {"telemetry"},
 	"go.opentelemetry.io":                  {"telemetry"},

@@ -21,6 +21,7 @@ import (
 	"github.com/needle-search/needle/models/tokenizer"
 
 	"github.com/needle-search/needle/ingest/pdf"
+	"github.com/needle-search/needle/ingest/s3"
 	"github.com/needle-search/needle/ingest/tika"
 	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/pipeline"
@@ -48,6 +49,7 @@ func Registry() *pipeline.Registry {
 
 	r.AddFormat("tika", func() pipeline.FormatConfig { return &tikaConfig{Config: tika.DefaultConfig()} })
 	r.AddFormat("pdf", func() pipeline.FormatConfig { return &pdfConfig{Config: pdf.DefaultConfig()} })
+	r.AddFormat("s3", func() pipeline.FormatConfig { return &s3Config{Config: s3.DefaultConfig()} })
 	r.SetStore(openStore)
 	addRecords(r)
 	for _, p := range processors() {
