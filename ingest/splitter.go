@@ -105,9 +105,9 @@ func (s *Splitter) Split(doc Extracted) []retriever.Passage {
 			Start:      first.start,
 			End:        last.end,
 			Page:       pageAt(doc.Pages, first.start),
-			PageBreaks: retriever.PageBreaks(doc.Pages, first.start, last.end),
-			Headings:   sections.headings(first.start, last.end),
-			Text:       doc.Text[first.from:last.to],
+			PageBreaks: retriever.PageBreaks(doc.Pages, first.start, last.end), PageStart: retriever.PageStart(doc.Pages, first.start),
+			Headings: sections.headings(first.start, last.end),
+			Text:     doc.Text[first.from:last.to],
 		}
 	}
 	return passages

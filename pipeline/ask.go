@@ -268,6 +268,10 @@ func wordBorder(text []rune, at, limit, step int) int {
 
 func source(h retriever.Hit, start, end int) SourceRef {
 	ref := SourceRef{URI: h.Source.URI, MediaType: h.Source.MediaType, Page: h.PageAt(start), Headings: h.Headings}
+	if from := h.PageStartAt(start); from >= 0 {
+		inPage, endInPage := start-from, end-from
+		ref.StartInPage, ref.EndInPage = &inPage, &endInPage
+	}
 	if h.Source.Verbatim {
 		start, end = start+h.Source.TextOffset, end+h.Source.TextOffset
 		ref.Start, ref.End = &start, &end

@@ -63,11 +63,25 @@ func (c *offsetConverter) within(text string, offsets ...*int) {
 	}
 }
 
+// place changes the offsets of a stretch of a document, those in its page too.
+func (c *offsetConverter) place(ctx context.Context, documentID string, start, end *int, source *SourceRef) error {
+	if c.identity() || source.StartInPage == nil {
+		return c.convert(ctx, documentID, start, end)
+	}
+	page := *start - *source.StartInPage
+	if err := c.convert(ctx, documentID, &page, start, end); err != nil {
+		return err
+	}
+	inPage, endInPage := *start-page, *end-page
+	source.StartInPage, source.EndInPage = &inPage, &endInPage
+	return nil
+}
+
 func (c *offsetConverter) answers(ctx context.Context, lists ...[]Answer) error {
 	for _, list := range lists {
 		for i := range list {
 			a := &list[i]
-			if err := c.convert(ctx, a.DocumentID, &a.Start, &a.End); err != nil {
+			if err := c.place(ctx, a.DocumentID, &a.Start, &a.End, &a.Source); err != nil {
 				return err
 			}
 			c.within(a.Context, &a.ContextStart, &a.ContextEnd)
@@ -78,7 +92,7 @@ func (c *offsetConverter) answers(ctx context.Context, lists ...[]Answer) error 
 
 func (c *offsetConverter) candidates(ctx context.Context, list []Candidate) error {
 	for i := range list {
-		if err := c.convert(ctx, list[i].DocumentID, &list[i].Start, &list[i].End); err != nil {
+		if err := c.place(ctx, list[i].DocumentID, &list[i].Start, &list[i].End, &list[i].Source); err != nil {
 			return err
 		}
 	}

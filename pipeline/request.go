@@ -158,6 +158,10 @@ type SourceRef struct {
 	MediaType string   `json:"media_type,omitempty"`
 	Page      int      `json:"page,omitempty"`
 	Headings  []string `json:"headings,omitempty"`
+	// StartInPage and EndInPage count from where the text of that page starts, in
+	// the unit of the request; nil where the format has no pages.
+	StartInPage *int `json:"start_in_page,omitempty"`
+	EndInPage   *int `json:"end_in_page,omitempty"`
 	// Start and End are offsets in the original file, where it is text and was
 	// taken verbatim; nil elsewhere.
 	Start *int `json:"start,omitempty"`

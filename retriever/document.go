@@ -73,6 +73,9 @@ type Passage struct {
 	// Page is the 1-based page on which the passage starts, 0 where the format
 	// has no pages.
 	Page int
+	// PageStart is the code point of Document.Text at which the text of that page
+	// starts, -1 where the index does not know.
+	PageStart int
 	// Headings are the titles of the sections around the passage, outermost
 	// first.
 	Headings []string

@@ -57,6 +57,27 @@ func PageBreaks(pages []int, start, end int) []int {
 	return slices.Clone(pages[from:to])
 }
 
+// PageStart returns where the page of a code point starts, 0 where there are no
+// pages, for a passage.
+func PageStart(pages []int, at int) int {
+	if n := sort.SearchInts(pages, at+1); n > 0 {
+		return pages[n-1]
+	}
+	return 0
+}
+
+// PageStartAt returns where the page of a code point of the passage starts in
+// Document.Text, -1 where that is not known.
+func (p Passage) PageStartAt(at int) int {
+	switch n := sort.SearchInts(p.PageBreaks, at+1); {
+	case p.Page == 0:
+		return -1
+	case n > 0:
+		return p.PageBreaks[n-1]
+	}
+	return p.PageStart
+}
+
 // PageAt returns the 1-based page of a code point of the passage, 0 where the
 // format has no pages.
 func (p Passage) PageAt(at int) int {

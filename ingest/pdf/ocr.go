@@ -11,10 +11,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // ErrOCR says that the OCR command failed.
 var ErrOCR = errors.New("the OCR command (ingest.pdf.ocr) failed")
+
+// waitDelay is how long a command that was killed may keep its output open.
+const waitDelay = 5 * time.Second
 
 func validCommand(command []string) error {
 	if len(command) == 0 {
@@ -51,6 +55,8 @@ func (p *Processor) recognise(ctx context.Context, content *io.SectionReader, ma
 	cmd.Dir = dir
 	said := tail{}
 	cmd.Stdout, cmd.Stderr = &said, &said
+	killWithChildren(cmd)
+	cmd.WaitDelay = waitDelay
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

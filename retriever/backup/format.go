@@ -95,7 +95,7 @@ func (d *document) entry() (retriever.Entry, error) {
 			return e, fmt.Errorf("%w: document %q: passage %d does not lie in the text", retriever.ErrCorrupt, d.ID, i)
 		}
 		e.Passages = append(e.Passages, retriever.Passage{
-			DocumentID: d.ID, Ordinal: i, Start: p.Start, End: p.End, Page: p.Page, PageBreaks: retriever.PageBreaks(d.Pages, p.Start, p.End), Headings: p.Headings, Text: text,
+			DocumentID: d.ID, Ordinal: i, Start: p.Start, End: p.End, Page: p.Page, PageBreaks: retriever.PageBreaks(d.Pages, p.Start, p.End), PageStart: retriever.PageStart(d.Pages, p.Start), Headings: p.Headings, Text: text,
 		})
 	}
 	if err := e.Validate(); err != nil {

@@ -105,7 +105,7 @@ func fetchPart(ctx context.Context, segments []searched, candidates []candidate,
 		hits[i] = retriever.Hit{
 			Passage: retriever.Passage{
 				DocumentID: id, Ordinal: ordinal, Start: p.Start, End: p.End, Page: p.Page,
-				PageBreaks: retriever.PageBreaks(d.Pages, p.Start, p.End), Headings: p.Headings, Text: p.text(),
+				PageBreaks: retriever.PageBreaks(d.Pages, p.Start, p.End), PageStart: retriever.PageStart(d.Pages, p.Start), Headings: p.Headings, Text: p.text(),
 			},
 			Title: d.Title, Source: d.Source, Metadata: d.metadata(),
 			Scores: retriever.Scores{BM25: c.score},

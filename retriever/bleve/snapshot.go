@@ -189,7 +189,7 @@ func entryOf(ctx context.Context, segment *scorch.SegmentSnapshot, id string, r 
 		}
 		e.Passages = append(e.Passages, retriever.Passage{
 			DocumentID: id, Ordinal: ordinal, Start: p.Start, End: p.End, Page: p.Page,
-			PageBreaks: retriever.PageBreaks(r.Pages, p.Start, p.End), Headings: p.Headings, Text: p.text(),
+			PageBreaks: retriever.PageBreaks(r.Pages, p.Start, p.End), PageStart: retriever.PageStart(r.Pages, p.Start), Headings: p.Headings, Text: p.text(),
 		})
 	}
 	return e, nil

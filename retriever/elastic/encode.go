@@ -29,13 +29,15 @@ type source struct {
 // passageRecord is what is stored of a passage beside its text, so that a hit
 // is complete without a second request.
 type passageRecord struct {
-	Start    int                              `json:"start"`
-	End      int                              `json:"end"`
-	Page     int                              `json:"page,omitempty"`
-	Breaks   []int                            `json:"breaks,omitempty"`
-	Headings []string                         `json:"headings,omitempty"`
-	Source   retriever.Source                 `json:"source,omitzero"`
-	Metadata map[string]retriever.StoredValue `json:"metadata,omitempty"`
+	Start  int   `json:"start"`
+	End    int   `json:"end"`
+	Page   int   `json:"page,omitempty"`
+	Breaks []int `json:"breaks,omitempty"`
+	// PageStart is missing in indexes of before it came.
+	PageStart *int                             `json:"page_start,omitempty"`
+	Headings  []string                         `json:"headings,omitempty"`
+	Source    retriever.Source                 `json:"source,omitzero"`
+	Metadata  map[string]retriever.StoredValue `json:"metadata,omitempty"`
 }
 
 // documentRecord is what is stored of a document beside its passages.
@@ -117,10 +119,14 @@ func prepare(entry *retriever.Entry, now time.Time) (*prepared, error) {
 		if d.Title != "" {
 			content = []string{d.Title, passage.Text}
 		}
+		var pageStart *int
+		if passage.Page > 0 && passage.PageStart >= 0 {
+			pageStart = &passage.PageStart
+		}
 		p.passages = append(p.passages, source{
 			Document: d.ID, Kind: kindPassage, Ordinal: &i, Content: content, Groups: groups, Metadata: terms,
 			Record: &passageRecord{
-				Start: passage.Start, End: passage.End, Page: passage.Page, Breaks: passage.PageBreaks, Headings: passage.Headings,
+				Start: passage.Start, End: passage.End, Page: passage.Page, Breaks: passage.PageBreaks, PageStart: pageStart, Headings: passage.Headings,
 				Source: d.Source, Metadata: stored,
 			},
 		})
@@ -207,4 +213,14 @@ func (b *textBuilder) finish(runes int) (string, error) {
 		return "", fmt.Errorf("%w: the text has %d code points, %d were stored", retriever.ErrCorrupt, b.at, runes)
 	}
 	return b.text.String(), nil
+}
+
+func (r *passageRecord) pageStart() int {
+	switch {
+	case r.PageStart != nil:
+		return *r.PageStart
+	case r.Page > 0:
+		return -1
+	}
+	return 0
 }

@@ -273,7 +273,7 @@ func (f *found) passage() (retriever.Hit, error) {
 		Ref: f.ID,
 		Passage: retriever.Passage{
 			DocumentID: f.Source.Document, Ordinal: f.Source.Ordinal, Start: record.Start, End: record.End,
-			Page: record.Page, PageBreaks: record.Breaks, Headings: record.Headings, Text: f.Source.Content[len(f.Source.Content)-1],
+			Page: record.Page, PageBreaks: record.Breaks, PageStart: record.pageStart(), Headings: record.Headings, Text: f.Source.Content[len(f.Source.Content)-1],
 		},
 		Source: record.Source, Metadata: retriever.DecodeMetadata(record.Metadata), Scores: retriever.Scores{BM25: f.Score},
 	}

@@ -4,7 +4,7 @@ Every file NAME.pdf has a NAME.json beside it: the text of each page, in reading
 order, without running headers and footers, as the tests expect it. What stands
 on which page is decided here, by page breaks, and not read back from the file.
 
-Needs Chromium, and: pip install -r requirements.txt. The tests need neither.
+Needs Chromium and LibreOffice, and: pip install -r requirements.txt. The tests need neither.
 """
 
 import html
@@ -14,6 +14,7 @@ import re
 import subprocess
 import tempfile
 
+import docx
 import pypdf
 import typst
 from PIL import Image, ImageDraw, ImageFont
@@ -131,6 +132,40 @@ def chromium_languages():
     save_truth("chromium-languages", [t for _, t in LANGUAGES], title="Warranty in eight languages")
 
 
+def libreoffice_letter():
+    """A Word file that LibreOffice printed: header, footer with page numbers, a list, a table, four pages."""
+    names = ["people/remote-work.md", "travel/company-cars.md", "products/warranty-terms.md", "legal/data-retention.md"]
+    pages = [blocks(n)[:9] for n in names]
+    document = docx.Document()
+    document.core_properties.title, document.core_properties.author = "Letters of the handbook", "Ada Brook"
+    section = document.sections[0]
+    section.header.paragraphs[0].text = "Tarnbeck Pumps, letters of the handbook"
+    footer = section.footer.paragraphs[0].add_run("Page ")
+    field = docx.oxml.parse_xml('<w:fldSimple xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" w:instr="PAGE"><w:r><w:t>1</w:t></w:r></w:fldSimple>')
+    footer._r.addnext(field)
+    for number, page in enumerate(pages):
+        if number:
+            document.add_page_break()
+        table = None
+        for kind, value in page:
+            if kind == "row":
+                table = table or document.add_table(0, len(value), style="Table Grid")
+                for cell, text in zip(table.add_row().cells, value):
+                    cell.text = text
+                continue
+            table = None
+            if kind.startswith("h"):
+                document.add_heading(value, int(kind[1]))
+            else:
+                document.add_paragraph(value, style="List Bullet" if kind == "li" else None)
+    with tempfile.TemporaryDirectory() as d:
+        source = pathlib.Path(d) / "libreoffice-letter.docx"
+        document.save(source)
+        subprocess.run(["soffice", "--headless", "--convert-to", "pdf", "--outdir", str(OUT), str(source)], check=True, capture_output=True)
+    save_truth("libreoffice-letter", ["\n".join(map(text_of, p)) for p in pages], title="Letters of the handbook", author="Ada Brook",
+               furniture=["Tarnbeck Pumps, letters", "Page 2"])
+
+
 def typst_manual():
     """Running header with the page number, hyphenated justified text, headings, a table, page breaks."""
     names = ["people/parental-leave.md", "service/field-service-guide.md", "sites/brno-guide.md"]
@@ -241,6 +276,7 @@ if __name__ == "__main__":
     chromium_report()
     chromium_columns()
     chromium_languages()
+    libreoffice_letter()
     typst_manual()
     reportlab_rows()
     encrypted()
