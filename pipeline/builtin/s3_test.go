@@ -2,9 +2,11 @@ package builtin_test
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -29,12 +31,11 @@ func TestSyncBucket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const bucket = "needle-sync"
+	bucket := "needle-sync-" + strconv.FormatUint(rand.Uint64(), 36)
 	client, err := minio.New(u.Host, &minio.Options{Creds: credentials.NewStaticV4("needle-test", "needle-test-secret", ""), Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = client.RemoveBucketWithOptions(t.Context(), bucket, minio.RemoveBucketOptions{ForceDelete: true})
 	if err := client.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
 		t.Fatal(err)
 	}
