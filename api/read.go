@@ -46,7 +46,7 @@ func (s *Server) rerank(c *gin.Context) error {
 		return err
 	}
 	request := pipeline.RerankRequest{
-		Query: body.Query, TopN: body.TopN, ReturnDocuments: body.ReturnDocuments,
+		Model: body.Model, Query: body.Query, TopN: body.TopN, ReturnDocuments: body.ReturnDocuments,
 		Documents: make([]string, len(body.Documents)),
 	}
 	for i, d := range body.Documents {

@@ -15,8 +15,9 @@ import (
 	"github.com/needle-search/needle/models/infer"
 )
 
-// A ModelSection names a bundle beside the reader's, for [Pipeline.Predict]: an
-// embedding model, a classifier, a tagger. It runs on reader.device.
+// A ModelSection names a bundle beside the reader's, for [Pipeline.Predict] and
+// [Pipeline.Rerank]: an embedding model, a classifier, a tagger, a
+// cross-encoder. It runs on reader.device.
 type ModelSection struct {
 	// Bundle is a known name or a directory.
 	Bundle string `yaml:"bundle"`
@@ -27,8 +28,12 @@ type ModelSection struct {
 // RolePredict is the role of the models of the section `models`.
 const RolePredict = "predict"
 
-// singleHeads are the kinds of heads that say something of single texts.
-var singleHeads = []string{models.HeadEmbedding, models.HeadClassification, models.HeadTokens}
+var (
+	// singleHeads are the kinds of heads that say something of single texts.
+	singleHeads = []string{models.HeadEmbedding, models.HeadClassification, models.HeadTokens}
+	// namedHeads are those for which a bundle may be named.
+	namedHeads = append(slices.Clone(singleHeads), models.HeadRelevance)
+)
 
 var validModelName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
@@ -60,12 +65,13 @@ type predictor struct {
 	service   *infer.Service
 	tokenizer models.Tokenizer
 	heads     *openHeads
+	relevance models.RelevanceHead // nil if the bundle has none
 	ref       ModelRef
 	notes     []string
 }
 
 func (m *loadedModel) predictor() *predictor {
-	return &predictor{m.bundle, m.service, m.reader.Tokenizer(), &m.heads, m.ref, m.notes}
+	return &predictor{m.bundle, m.service, m.reader.Tokenizer(), &m.heads, m.relevance, m.ref, m.notes}
 }
 
 // A namedModel is an open model of the section `models`.
@@ -97,8 +103,8 @@ func (p *Pipeline) openOneNamed(ctx context.Context, name string, opts openOptio
 		return nil, err
 	}
 	kinds := headKinds(bundle)
-	if !slices.ContainsFunc(kinds, func(kind string) bool { return slices.Contains(singleHeads, kind) }) {
-		return nil, fmt.Errorf("%w: %s has the heads %s; needed is one of %s", models.ErrInvalidBundle, section.Bundle, strings.Join(kinds, ", "), strings.Join(singleHeads, ", "))
+	if !slices.ContainsFunc(kinds, func(kind string) bool { return slices.Contains(namedHeads, kind) }) {
+		return nil, fmt.Errorf("%w: %s has the heads %s; needed is one of %s", models.ErrInvalidBundle, section.Bundle, strings.Join(kinds, ", "), strings.Join(namedHeads, ", "))
 	}
 	tokenizer, err := registry.OpenTokenizer(bundle)
 	if err != nil {
@@ -139,6 +145,9 @@ func (p *Pipeline) openOneNamed(ctx context.Context, name string, opts openOptio
 		if err == nil {
 			_, err = registry.CheckHead(ctx, bundle, kind, tokenizer, service)
 		}
+	}
+	if _, ok := bundle.Head(models.HeadRelevance); ok && err == nil {
+		m.relevance, err = registry.openRelevance(bundle, info)
 	}
 	if err != nil {
 		return nil, errors.Join(err, service.Close())

@@ -41,7 +41,7 @@ func (p *Pipeline) Observe(ctx context.Context, question, goldDocument string, s
 	observe := func(hits []retriever.Hit, correct func(string, string) bool) ([]ObservedSpan, error) {
 		hits = slices.Clone(hits[:min(depth, len(hits))])
 		if ranked.used.has(RankerRelevance) && len(hits) > 0 {
-			logits, _, err := p.relevance(ctx, m, question, passagesOf(hits))
+			logits, _, err := p.relevance(ctx, m.predictor(), question, passagesOf(hits))
 			if err != nil {
 				return nil, err
 			}

@@ -263,11 +263,8 @@ func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer model
 		return fmt.Errorf("pipeline: the head registered as %q predicts no spans", models.HeadSpan)
 	}
 	if _, ok := m.bundle.Head(models.HeadRelevance); ok {
-		if head, err = config.registry.openHead(m.bundle, models.HeadRelevance, info); err != nil {
+		if m.relevance, err = config.registry.openRelevance(m.bundle, info); err != nil {
 			return err
-		}
-		if m.relevance, ok = head.(models.RelevanceHead); !ok {
-			return fmt.Errorf("pipeline: the head registered as %q predicts no relevance", models.HeadRelevance)
 		}
 	} else if config.Ranker.Type.has(RankerRelevance) {
 		return fmt.Errorf("%w: %q has no %s head, which ranker.type: %s needs", models.ErrInvalidBundle, m.bundle.Manifest.Name, models.HeadRelevance, config.Ranker.Type)
@@ -338,8 +335,9 @@ func (p *Pipeline) Model() ModelRef {
 }
 
 // Ready reports why questions cannot be answered at full speed: the pipeline
-// is closed, has no reader, or the model cannot be run. It reads a short text,
-// so the first call warms the model up.
+// is closed, has no reader, or the model cannot be run. It reads a short text;
+// the first call also runs texts of several lengths, so that no question pays for
+// first times.
 func (p *Pipeline) Ready(ctx context.Context) error {
 	m, release, err := p.slot.lease()
 	if err != nil {
@@ -350,6 +348,11 @@ func (p *Pipeline) Ready(ctx context.Context) error {
 		// It has been run and has work: a server under load is ready, and must
 		// not be taken for dead because a check waits behind the others.
 		return nil
+	}
+	if !m.warm.Load() {
+		if err := m.service.Warm(ctx); err != nil {
+			return err
+		}
 	}
 	_, err = m.reader.Read(ctx, "ready?", []retriever.Passage{{DocumentID: "ready", Text: "Yes, ready.", End: 11}}, reader.Options{})
 	m.warm.Store(err == nil)

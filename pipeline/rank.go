@@ -210,7 +210,7 @@ func (p *Pipeline) searchRelevance(ctx context.Context, query string, r *ranking
 		return nil
 	}
 	depth := min(p.config.Ranker.Depth, len(r.hits))
-	logits, _, err := p.relevance(ctx, m, query, passagesOf(r.hits[:depth]))
+	logits, _, err := p.relevance(ctx, m.predictor(), query, passagesOf(r.hits[:depth]))
 	if err != nil {
 		return err
 	}

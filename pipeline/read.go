@@ -10,6 +10,7 @@ import (
 
 	"github.com/needle-search/needle/eval"
 	"github.com/needle-search/needle/ingest"
+	"github.com/needle-search/needle/models"
 	"github.com/needle-search/needle/models/infer"
 	"github.com/needle-search/needle/reader"
 	"github.com/needle-search/needle/retriever"
@@ -162,7 +163,11 @@ func checkDocuments(texts []string, most int) error {
 
 // checkQuestion makes sure that the question leaves room for passages.
 func (p *Pipeline) checkQuestion(m *loadedModel, question string) error {
-	if n := m.reader.Tokenize(question).Len(); n > p.limits().MaxQuestionTokens {
+	return p.checkQuestionLength(m.reader.Tokenize(question))
+}
+
+func (p *Pipeline) checkQuestionLength(question models.Tokens) error {
+	if n := question.Len(); n > p.limits().MaxQuestionTokens {
 		return fmt.Errorf("%w: it has %d tokens; limits.max_question_tokens allows %d. Ask in one sentence", ErrQuestionTooLong, n, p.limits().MaxQuestionTokens)
 	}
 	return nil

@@ -125,3 +125,15 @@ func (r *Registry) openHead(bundle *models.Bundle, kind string, info models.Mode
 	}
 	return head, nil
 }
+
+func (r *Registry) openRelevance(bundle *models.Bundle, info models.ModelInfo) (models.RelevanceHead, error) {
+	head, err := r.openHead(bundle, models.HeadRelevance, info)
+	if err != nil {
+		return nil, err
+	}
+	relevance, ok := head.(models.RelevanceHead)
+	if !ok {
+		return nil, fmt.Errorf("pipeline: the head registered as %q predicts no relevance", models.HeadRelevance)
+	}
+	return relevance, nil
+}

@@ -30,6 +30,10 @@ const (
 
 // A RerankRequest asks in what order documents answer a query.
 type RerankRequest struct {
+	// Model is a name of the section `models` of the configuration whose bundle
+	// has a relevance head, such as a cross-encoder. Empty and every other name
+	// mean the bundle that reads: clients of other servers send names of theirs.
+	Model string `json:"model,omitempty"`
 	Query string `json:"query"`
 	// Documents are texts; one without text scores 0.
 	Documents []string `json:"documents"`
@@ -90,34 +94,37 @@ func (p *Pipeline) Rerank(ctx context.Context, request RerankRequest) (result *R
 			return nil, fmt.Errorf("%w: documents[%d] is not UTF-8 or holds a NUL byte", ErrInvalidText, i)
 		}
 	}
-	m, release, err := p.slot.lease()
+	m, with, release, err := p.leaseRerank(request.Model)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	if err := p.checkQuestion(m, request.Query); err != nil {
+	if err := p.checkQuestionLength(with.tokenizer.Tokenize(request.Query)); err != nil {
 		return nil, err
 	}
 	ctx, cancel := p.withTimeout(ctx)
 	defer cancel()
 	ctx = infer.AsOne(infer.WithPriority(ctx, infer.Bulk))
-	chosen, err := p.rerankPassages(ctx, m, request.Documents)
+	chosen, err := p.rerankPassages(ctx, with.tokenizer, request.Documents)
 	if err != nil {
 		return nil, err
 	}
-	result = &RerankResult{Warnings: append([]string{}, m.notes...), Model: m.ref.Name, ModelHash: m.ref.Hash, Truncated: chosen.left > 0}
+	result = &RerankResult{Warnings: append([]string{}, with.notes...), Model: with.ref.Name, ModelHash: with.ref.Hash, Truncated: chosen.left > 0}
 	if chosen.left > 0 {
 		result.Warnings = append(result.Warnings, unread(chosen.left, chosen.left+len(chosen.passages), "the beginnings of the documents were; send fewer documents or shorter ones"))
 	}
 	// The score of each passage that was read; the greater the better.
 	var scores []float64
 	var truncated bool
-	if m.relevance != nil {
+	if with.relevance != nil {
 		result.Score = ScoreRelevance
-		scores, truncated, err = p.relevance(ctx, m, request.Query, chosen.passages)
+		scores, truncated, err = p.relevance(ctx, with, request.Query, chosen.passages)
 	} else {
 		result.Score = ScoreSpanMargin
 		scores, truncated, err = p.margins(ctx, m, request.Query, chosen.passages)
+	}
+	if errors.Is(err, models.ErrModelClosed) {
+		err = ErrClosed
 	}
 	if err != nil {
 		return nil, p.cause(ctx, err)
@@ -126,6 +133,21 @@ func (p *Pipeline) Rerank(ctx context.Context, request RerankRequest) (result *R
 	result.Results = order(request, chosen.documents, scores)
 	result.TimingsMS = map[string]float64{"total": milliseconds(time.Since(begin))}
 	return result, nil
+}
+
+// leaseRerank returns what scores the documents: a named model with a relevance
+// head, and then m is nil, or the bundle that reads.
+func (p *Pipeline) leaseRerank(name string) (m *loadedModel, with *predictor, release func(), err error) {
+	if named, ok := p.named[name]; ok {
+		if named.relevance == nil {
+			return nil, nil, nil, fmt.Errorf("%w: model: %q has no %s head; it has %s", ErrInvalidRequest, name, models.HeadRelevance, strings.Join(headKinds(named.bundle), ", "))
+		}
+		return nil, &named.predictor, func() {}, nil
+	}
+	if m, release, err = p.slot.lease(); err != nil {
+		return nil, nil, nil, err
+	}
+	return m, m.predictor(), release, nil
 }
 
 // chosenPassages are the passages of a rerank request that are read.
@@ -137,8 +159,8 @@ type chosenPassages struct {
 
 // rerankPassages splits the documents. A document's n-th passage comes before
 // the n+1st of any other, so that what does not fit is what matters least.
-func (p *Pipeline) rerankPassages(ctx context.Context, m *loadedModel, texts []string) (chosenPassages, error) {
-	splitter, err := p.splitterFor(m)
+func (p *Pipeline) rerankPassages(ctx context.Context, tokenizer models.Tokenizer, texts []string) (chosenPassages, error) {
+	splitter, err := ingest.NewSplitter(p.config.Split, tokenizer)
 	if err != nil {
 		return chosenPassages{}, err
 	}
@@ -191,14 +213,18 @@ func (p *Pipeline) margins(ctx context.Context, m *loadedModel, query string, pa
 
 // relevance scores each passage by the relevance head; of several windows the
 // best counts.
-func (p *Pipeline) relevance(ctx context.Context, m *loadedModel, query string, passages []retriever.Passage) ([]float64, bool, error) {
-	tokenizer, config := m.reader.Tokenizer(), p.config.Reader.Config
-	question := tokenizer.Tokenize(query)
+func (p *Pipeline) relevance(ctx context.Context, m *predictor, query string, passages []retriever.Passage) ([]float64, bool, error) {
+	config := p.config.Reader.Config
+	question, length, stride := m.tokenizer.Tokenize(query), config.MaxSeqLength, config.Stride
+	if most := m.service.Info().MaxLength; most < length {
+		// A named model may take less than the one that reads.
+		length, stride = most, min(stride, most/4)
+	}
 	var windows []models.Encoding
 	var owners []int
 	truncated := false
 	for i, passage := range passages {
-		encodings, err := tokenizer.Pair(question, tokenizer.Tokenize(passage.Text), config.MaxSeqLength, config.Stride)
+		encodings, err := m.tokenizer.Pair(question, m.tokenizer.Tokenize(passage.Text), length, stride)
 		if err != nil {
 			return nil, false, err
 		}

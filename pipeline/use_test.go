@@ -350,3 +350,36 @@ func TestUseModelKeepsWhatRuns(t *testing.T) {
 		t.Errorf("the request that ran was answered by %s: %v", result.Model.Name, texts(result.Answers))
 	}
 }
+
+// TestReadyWarmsUp: before a server says that it is ready, the model has run
+// the longest text that it takes; later checks are cheap.
+func TestReadyWarmsUp(t *testing.T) {
+	var mu sync.Mutex
+	longest, runs := 0, 0
+	x := exchangeable(t, towerBundles())
+	x.before = func(_ string, batch []models.Encoding) {
+		mu.Lock()
+		defer mu.Unlock()
+		runs++
+		longest = max(longest, batch[0].Len())
+	}
+	p := open(t, x.Config)
+	state := func() (int, int) {
+		mu.Lock()
+		defer mu.Unlock()
+		return longest, runs
+	}
+	if err := p.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, before := state()
+	if got != 512 {
+		t.Errorf("the longest text before ready has %d tokens, want 512", got)
+	}
+	if err := p.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, after := state(); after != before+1 {
+		t.Errorf("%d runs in the second check, want 1", after-before)
+	}
+}

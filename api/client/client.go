@@ -146,7 +146,7 @@ func (c *Client) Rerank(ctx context.Context, request pipeline.RerankRequest) (*p
 	for i, text := range request.Documents {
 		documents[i] = wire.RerankDocument(text)
 	}
-	body := wire.Rerank{Query: request.Query, Documents: documents, TopN: request.TopN, ReturnDocuments: request.ReturnDocuments}
+	body := wire.Rerank{Model: request.Model, Query: request.Query, Documents: documents, TopN: request.TopN, ReturnDocuments: request.ReturnDocuments}
 	var result pipeline.RerankResult
 	if err := c.call(ctx, http.MethodPost, "/v1/rerank", body, &result); err != nil {
 		return nil, err

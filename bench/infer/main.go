@@ -9,7 +9,8 @@
 // throughput: passages a second beside Python ONNX Runtime with the same
 // encodings. askers: the time that 1, 8 and 32 askers wait through the gate, and
 // when their requests are answered one at a time. heads: span and relevance from
-// one run of the language model, and from two.
+// one run of the language model, and from two. arenas: the speed of the ways in
+// which ONNX Runtime keeps memory.
 package main
 
 import (
@@ -51,7 +52,7 @@ type setup struct {
 
 func run(ctx context.Context) error {
 	input := flag.String("input", "", "file that bench/reading/passages.py wrote")
-	what := flag.String("what", "", "throughput, askers or heads")
+	what := flag.String("what", "", "throughput, askers, heads or arenas")
 	python := flag.String("python", "python3", "a Python with onnxruntime and numpy, for throughput")
 	rounds := flag.Int("rounds", 5, "how often everything is measured")
 	workers := flag.Int("workers", 2, "native calls at a time")
@@ -76,8 +77,10 @@ func run(ctx context.Context) error {
 		return s.askers(ctx, *rounds)
 	case "heads":
 		return s.heads(ctx, *rounds)
+	case "arenas":
+		return s.arenas(ctx, *workers, *rounds)
 	}
-	return errors.New("-what is throughput, askers or heads")
+	return errors.New("-what is throughput, askers, heads or arenas")
 }
 
 func open(ctx context.Context, path string, workers int) (*setup, error) {

@@ -129,11 +129,16 @@ func (s *Service) Each(ctx context.Context, batch []models.Encoding, visit func(
 	return err
 }
 
-// Warm runs encodings of several lengths up to the model's greatest, on all
-// workers, so that the first question does not pay for first times.
+// warmLength bounds what Warm runs: models that take thousands of tokens would
+// need seconds and gigabytes for the longest.
+const warmLength = 512
+
+// Warm runs encodings of several lengths up to the model's greatest or 512
+// tokens, on all workers, so that the first question does not pay for first
+// times.
 func (s *Service) Warm(ctx context.Context) error {
 	var batch []models.Encoding
-	for _, length := range []int{16, 128, s.info.MaxLength} {
+	for _, length := range []int{16, 128, warmLength} {
 		n := min(length, s.info.MaxLength)
 		for range s.gate.config.Workers {
 			batch = append(batch, models.Encoding{

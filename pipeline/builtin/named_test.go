@@ -100,9 +100,11 @@ models:
   topics: {bundle: %q}
   people: {bundle: %q, precision: fp32}
   sentences: {bundle: builtin-embedding}
+  cross: {bundle: %q}
 `,
 		tinyModel(t, "BertForSequenceClassification", modelstest.Graph{Labels: 3}, topics...),
-		tinyModel(t, "BertForTokenClassification", modelstest.Graph{Labels: 2, PerToken: true}, tags...))
+		tinyModel(t, "BertForTokenClassification", modelstest.Graph{Labels: 2, PerToken: true}, tags...),
+		tinyModel(t, "BertForSequenceClassification", modelstest.Graph{Labels: 1}, "LABEL_0"))
 	p, err := pipeline.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -162,12 +164,37 @@ models:
 		t.Errorf("like texts have the product %v, others %v", near, far)
 	}
 
+	documents := []string{"The tower was designed by him.", "A red bridge."}
+	reranked, err := p.Rerank(t.Context(), pipeline.RerankRequest{Model: "cross", Query: text, Documents: documents})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reranked.Score != pipeline.ScoreRelevance || len(reranked.Results) != 2 || reranked.Results[0].RelevanceScore < reranked.Results[1].RelevanceScore {
+		t.Errorf("reranked: %+v", reranked)
+	}
+	for _, hit := range reranked.Results {
+		pair, err := cutter.Pair(cutter.Tokenize(text), cutter.Tokenize(documents[hit.Index]), 64, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, logit := expected(pair[0], 1)
+		if want := 1 / (1 + math.Exp(-logit[0])); math.Abs(hit.RelevanceScore-want) > 1e-5 {
+			t.Errorf("document %d has the score %v, want %v", hit.Index, hit.RelevanceScore, want)
+		}
+	}
+	if other, err := p.Rerank(t.Context(), pipeline.RerankRequest{Model: "rerank-of-another-server", Query: text, Documents: documents}); err != nil || other.Model == reranked.Model {
+		t.Errorf("an unknown name: %+v, %v; want the bundle that reads", other, err)
+	}
+	if _, err := p.Rerank(t.Context(), pipeline.RerankRequest{Model: "people", Query: text, Documents: documents}); !errors.Is(err, pipeline.ErrInvalidRequest) || !strings.Contains(err.Error(), "has no relevance head; it has tokens") {
+		t.Errorf("a tagger: %v", err)
+	}
+
 	status, err := p.Models(t.Context())
-	if err != nil || len(status) != 4 || status[0].Role != pipeline.RoleReader || status[3].Name != "topics" || status[3].Role != pipeline.RolePredict || !slices.Equal(status[3].Heads, []string{models.HeadClassification}) {
+	if err != nil || len(status) != 5 || status[0].Role != pipeline.RoleReader || status[4].Name != "topics" || status[4].Role != pipeline.RolePredict || !slices.Equal(status[4].Heads, []string{models.HeadClassification}) {
 		t.Errorf("models: %+v, %v", status, err)
 	}
 	for _, test := range []struct{ model, head, want string }{
-		{"absent", models.HeadTokens, "(people, sentences, topics)"},
+		{"absent", models.HeadTokens, "(cross, people, sentences, topics)"},
 		{"topics", models.HeadTokens, "has no tokens head; it has classification; models that have one: people"},
 		{"", models.HeadEmbedding, "has no embedding head; it has span, relevance; models that have one: sentences"},
 		{"topics", models.HeadSpan, `head: "span"`},
@@ -237,7 +264,7 @@ func TestNamedModelsAreOptional(t *testing.T) {
 	if p, err := pipeline.Open(t.Context(), cfg); err == nil {
 		p.Close()
 		t.Error("a bundle without a head for single texts opens")
-	} else if !strings.Contains(err.Error(), "has the heads span; needed is one of embedding, classification, tokens") {
+	} else if !strings.Contains(err.Error(), "has the heads span; needed is one of embedding, classification, tokens, relevance") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -20,7 +20,8 @@ type Rerank struct {
 	Documents       []RerankDocument `json:"documents"`
 	TopN            int              `json:"top_n,omitempty"`
 	ReturnDocuments bool             `json:"return_documents,omitempty"`
-	// Model is what clients of other servers send; this one has one model.
+	// Model is a named model with a relevance head; other names, which clients
+	// of other servers send, mean the bundle that reads.
 	Model string `json:"model,omitempty"`
 	// MaxTokensPerDoc is what such clients may send too. Documents are read
 	// whole here, so there is nothing to limit.

@@ -9,7 +9,9 @@ import (
 )
 
 // Memory says how ONNX Runtime keeps memory for a session on the CPU. The zero
-// value is what was measured to be best; bench/memory measures the others.
+// value is an arena without patterns: on a MiniLM in int8, two calls at a time,
+// it came to rest at 136 MB over 100,000 requests, where the fastest setting, no
+// arena, held 230 MB for a tenth more speed. bench/memory measures them all.
 type Memory struct {
 	// NoArena asks the system for every tensor and gives it back at once.
 	NoArena bool
