@@ -19,10 +19,12 @@ type Config struct {
 	// Data is the directory that holds the indexes.
 	Data string `yaml:"data"`
 	// Index is the index that is used when a request names none.
-	Index     string           `yaml:"index"`
-	Retriever RetrieverSection `yaml:"retriever"`
-	Ranker    RankerSection    `yaml:"ranker"`
-	Reader    ReaderSection    `yaml:"reader"`
+	Index string `yaml:"index"`
+	// Indexes says more of single indexes, by name.
+	Indexes   map[string]IndexSection `yaml:"indexes"`
+	Retriever RetrieverSection        `yaml:"retriever"`
+	Ranker    RankerSection           `yaml:"ranker"`
+	Reader    ReaderSection           `yaml:"reader"`
 	// Models are bundles beside the reader's, by the name that requests for
 	// predictions give.
 	Models    map[string]ModelSection `yaml:"models"`
@@ -203,6 +205,7 @@ func (c *Config) Validate() error {
 		faults = append(faults, err)
 	}
 	between("retriever.top_k", c.Retriever.TopK, 1, 10000)
+	validateIndexes(c.Indexes, fault)
 	if !slices.Contains(rankerTypes, c.Ranker.Type) {
 		fault("ranker.type", fmt.Sprintf("%q", c.Ranker.Type), allowedRankers())
 	}

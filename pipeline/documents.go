@@ -232,6 +232,7 @@ func (p *Pipeline) CreateIndex(ctx context.Context, index string) error {
 	if err != nil {
 		return err
 	}
+	p.declareConfigured(ctx, index, created)
 	pooled, err := p.pool.add(index, created)
 	if err != nil {
 		return err

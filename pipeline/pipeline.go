@@ -173,7 +173,7 @@ func Open(ctx context.Context, config *Config, options ...Option) (*Pipeline, er
 		if p.backend, err = config.Retriever.Options.Open(opening, config.Data); err != nil {
 			return err
 		}
-		p.pool = newPool(p.backend, p.cache, config.Limits.OpenIndexes)
+		p.pool = newPool(p.backend, p.cache, config.Limits.OpenIndexes, p.declareConfigured)
 		// The configured index is opened at once, beside the model; that it is
 		// missing is an error only for those who use it.
 		_, err = p.index(opening, "")

@@ -17,6 +17,8 @@ type pool struct {
 	backend retriever.Backend
 	cache   *cache
 	limit   int
+	// opened is told of every index that was opened, before anybody uses it.
+	opened func(context.Context, string, retriever.Index)
 
 	mu     sync.Mutex
 	closed bool
@@ -43,8 +45,9 @@ type pooled struct {
 	idle chan struct{}
 }
 
-func newPool(backend retriever.Backend, cache *cache, limit int) *pool {
+func newPool(backend retriever.Backend, cache *cache, limit int, opened func(context.Context, string, retriever.Index)) *pool {
 	return &pool{
+		opened:  opened,
 		backend: backend, cache: cache, limit: limit, open: map[string]*pooled{}, order: list.New(), busy: map[string]chan struct{}{},
 		generations: map[string]uint64{}, gates: map[string]*writeGate{},
 	}
@@ -127,6 +130,7 @@ func (p *pool) openOnce(ctx context.Context, name string) (*pooled, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.opened(ctx, name, opened)
 	return p.add(name, opened)
 }
 

@@ -53,7 +53,7 @@ func (a *app) askCommand() *cobra.Command {
 	flags.BoolVar(&request.Explain, "explain", false, "show every score and the candidates that were read")
 	flags.BoolVar(&request.IncludeRejected, "include-rejected", false, "show what was found too weak to be an answer")
 	flags.StringVar(&request.OffsetUnit, "offset-unit", "", "codepoint (default), byte or utf16")
-	flags.StringVar(&filter, "filter", "", `only documents that match, for example '{"field": "team", "equals": "sales"}'`)
+	flags.StringVar(&filter, "filter", "", `only documents that match: JSON or YAML such as '{field: team, equals: sales}', or @FILE`)
 	return cmd
 }
 
@@ -94,7 +94,7 @@ func (a *app) searchCommand() *cobra.Command {
 	flags.IntVar(&request.TopK, "top-k", 0, "number of passages (default 10)")
 	flags.BoolVar(&request.Explain, "explain", false, "show the terms that made each score")
 	flags.StringVar(&request.OffsetUnit, "offset-unit", "", "codepoint (default), byte or utf16")
-	flags.StringVar(&filter, "filter", "", "only documents that match, as JSON")
+	flags.StringVar(&filter, "filter", "", "only documents that match: JSON, YAML or @FILE")
 	flags.StringArrayVar(&facets, "facet", nil, `count the documents found by a field: its name, or '{"field": "year", "ranges": [{"gte": 2020}]}'; may be repeated`)
 	return cmd
 }
@@ -103,7 +103,14 @@ func parseFilter(text string) (*retriever.Filter, error) {
 	if text == "" {
 		return nil, nil
 	}
-	return retriever.ParseFilter([]byte(text))
+	data := []byte(text)
+	if path, ok := strings.CutPrefix(text, "@"); ok {
+		var err error
+		if data, err = os.ReadFile(path); err != nil {
+			return nil, fmt.Errorf("filter: %w", err)
+		}
+	}
+	return pipeline.ParseFilter(data)
 }
 
 func printJSON(w io.Writer, value any) error {

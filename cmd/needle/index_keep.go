@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -122,7 +124,22 @@ func writeWhole(path string, replace bool, write func(io.Writer) error) (size in
 	if err = os.Rename(f.Name(), path); err != nil {
 		return 0, err
 	}
-	return info.Size(), nil
+	return info.Size(), syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes a renamed file survive a loss of power under its new name.
+// Where folders cannot be synced (some network file systems, Windows) the name
+// is as safe as the system makes it.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = folder.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) || runtime.GOOS == "windows" {
+		err = nil
+	}
+	return errors.Join(err, folder.Close())
 }
 
 func (a *app) indexRestoreCommand() *cobra.Command {

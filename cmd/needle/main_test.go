@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,6 +27,10 @@ const asNeedle = "NEEDLE_TEST_AS_NEEDLE"
 func TestMain(m *testing.M) {
 	if os.Getenv(asNeedle) != "" {
 		os.Exit(run())
+	}
+	if data := os.Getenv(asKeeper); data != "" {
+		fmt.Fprintln(os.Stderr, runKeeper(data, os.Args[1:]))
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }

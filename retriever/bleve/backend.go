@@ -147,7 +147,7 @@ func (b *Backend) openClaimed(name, dir string) (*Index, error) {
 	}
 	x := &Index{
 		path: path, config: b.config, analyzer: analyzer, engine: e,
-		commits: make(chan *request), onClose: func() { b.release(dir) },
+		commits: make(chan *request), onClose: func() { b.release(dir) }, now: time.Now,
 	}
 	x.name.Store(&name)
 	if err := x.loadState(s); err != nil {
@@ -334,7 +334,7 @@ func (b *Backend) Drop(ctx context.Context, name string) error {
 		return b.fail("drop", name, err)
 	}
 	if err := b.drop(name); err != nil {
-		return b.fail("drop", name, err)
+		return b.fail("drop", name, storageError(err))
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func (x *Index) commit(group []*request) error {
 				return err
 			}
 		}
-		b, next, err = c.batch(time.Now().UTC(), x.generation.Load())
+		b, next, err = c.batch(x.now().UTC(), x.generation.Load())
 		return err
 	})
 	if err != nil || b == nil {

@@ -177,18 +177,18 @@ func emptyIndex(t *testing.T) (string, *bleve.Backend) {
 }
 
 // TestSyncBeforeAcknowledgement watches the system calls of a process that
-// writes: the new segment, the root file and their directory are synced before
-// the acknowledgement leaves it.
+// changes indexes in every way: files are synced, and the directories that name
+// them, before the acknowledgement leaves it.
 func TestSyncBeforeAcknowledgement(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		required(t, "strace is not installed; without it nothing shows the order of fsync and acknowledgement")
 	}
-	dir, _ := emptyIndex(t)
+	dir := t.TempDir()
 	trace := filepath.Join(t.TempDir(), "trace")
-	writer := child(t, "once", dir)
-	cmd := exec.Command(strace, append([]string{"-f", "-y", "-e", "trace=fsync,fdatasync,write", "-o", trace}, writer.Args...)...)
-	cmd.Env = writer.Env
+	process := child(t, "acts", dir)
+	cmd := exec.Command(strace, append([]string{"-f", "-y", "-s", "200", "-e", "trace=fsync,fdatasync,write,rename,renameat,renameat2", "-o", trace}, process.Args...)...)
+	cmd.Env = process.Env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		if strings.Contains(string(out), "ptrace") {
 			required(t, "this machine does not let strace trace: "+string(out))
@@ -199,20 +199,38 @@ func TestSyncBeforeAcknowledgement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, after, found := strings.Cut(string(data), `"BEGIN\n"`)
-	between, _, acknowledged := strings.Cut(after, `"ACKNOWLEDGED\n"`)
-	if !found || !acknowledged {
-		t.Fatalf("the trace does not show the process's messages:\n%s", data)
-	}
-	store := regexp.QuoteMeta(filepath.Join(dir, "test", "store"))
-	for what, pattern := range map[string]string{
-		"segment":   `(fsync|fdatasync)\(\d+<` + store + `/[0-9a-f]+\.zap>`,
-		"root file": `(fsync|fdatasync)\(\d+<` + store + `/root\.bolt>`,
-		"directory": `(fsync|fdatasync)\(\d+<` + store + `>`,
+	synced := func(path string) string { return `(fsync|fdatasync)\(\d+<` + regexp.QuoteMeta(dir) + path + `>` }
+	commit := []string{synced(`/test/store/root\.bolt`), synced(`/test/store`)}
+	for _, test := range []struct {
+		act string
+		// patterns must match in this order.
+		patterns []string
+	}{
+		{"create", []string{
+			synced(`/\.creating-\d+/needle\.json`), synced(`/\.creating-\d+/store/root\.bolt`), synced(`/\.creating-\d+`), `rename[a-z0-9]*\(.*/test"`, synced(""),
+		}},
+		{"upsert", append([]string{synced(`/test/store/[0-9a-f]+\.zap`)}, commit...)},
+		{"delete", commit},
+		{"declare", commit},
+		{"vectors", []string{synced(`/test/vectors/[^>]+`)}},
+		{"swap", []string{synced(`/names\.db`), synced("")}},
+		{"drop", []string{`rename[a-z0-9]*\(`, synced("")}},
 	} {
-		if !regexp.MustCompile(pattern).MatchString(between) {
-			t.Errorf("the %s is not synced before the acknowledgement:\n%s", what, between)
-		}
+		t.Run(test.act, func(t *testing.T) {
+			_, after, found := strings.Cut(string(data), `"BEGIN `+test.act+`.\n"`)
+			between, _, acknowledged := strings.Cut(after, `"ACKNOWLEDGED `+test.act+`.\n"`)
+			if !found || !acknowledged {
+				t.Fatalf("the trace does not show the process's messages:\n%s", data)
+			}
+			rest := between
+			for _, pattern := range test.patterns {
+				at := regexp.MustCompile(pattern).FindStringIndex(rest)
+				if at == nil {
+					t.Fatalf("no %s, in this order, before the acknowledgement:\n%s", pattern, between)
+				}
+				rest = rest[at[1]:]
+			}
+		})
 	}
 }
 

@@ -148,6 +148,8 @@ func storageError(err error) error {
 		return retriever.ErrLocked
 	case strings.Contains(err.Error(), syscall.ENOSPC.Error()), strings.Contains(err.Error(), syscall.EDQUOT.Error()):
 		return fmt.Errorf("%w: %w", retriever.ErrNoSpace, err)
+	case strings.Contains(err.Error(), syscall.EROFS.Error()), strings.Contains(err.Error(), syscall.EACCES.Error()), strings.Contains(err.Error(), syscall.EPERM.Error()):
+		return fmt.Errorf("%w: %w", retriever.ErrReadOnly, err)
 	}
 	return err
 }

@@ -1,6 +1,12 @@
 package bleve
 
-import "math"
+import (
+	"math"
+	"time"
+)
+
+// SetClock replaces the wall clock. No write may be under way.
+func (x *Index) SetClock(now func() time.Time) { x.now = now }
 
 // FlatFolder is where an index keeps its flat files.
 const FlatFolder = flatFolder

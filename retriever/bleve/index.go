@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/blevesearch/bleve/v2/index/scorch"
 
@@ -23,6 +24,8 @@ type Index struct {
 	analyzer *analyser
 	// onClose tells the backend that the name is free again.
 	onClose func()
+	// now is the wall clock; tests set it back.
+	now func() time.Time
 
 	// life is held shared by every call and exclusively by Close.
 	life   sync.RWMutex

@@ -29,7 +29,14 @@ func TestMain(m *testing.M) {
 		return
 	}
 	children := map[string]func(context.Context, retriever.Index, []string) error{
-		"hold": childHolds, "once": childWritesOnce, "write": childWrites,
+		"hold": childHolds, "write": childWrites,
+	}
+	if mode == "acts" {
+		if err := childActs(os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	if err := runChild(children[mode], os.Args[1], os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -72,14 +79,58 @@ func childHolds(context.Context, retriever.Index, []string) error {
 	return err
 }
 
-// childWritesOnce acknowledges one document.
-func childWritesOnce(ctx context.Context, index retriever.Index, _ []string) error {
-	os.Stdout.WriteString("BEGIN\n")
-	if err := index.Upsert(ctx, []retriever.Entry{entry("once", "", "written once")}); err != nil {
+// childActs makes one change of each kind and says when it begins and when it
+// is acknowledged.
+func childActs(dir string) error {
+	ctx := context.Background()
+	backend, err := bleve.New(bleve.DefaultConfig(), dir)
+	if err != nil {
 		return err
 	}
-	_, err := os.Stdout.WriteString("ACKNOWLEDGED\n")
-	return err
+	var index retriever.Index
+	for _, act := range []struct {
+		name string
+		do   func() error
+	}{
+		{"create", func() (err error) {
+			index, err = backend.Create(ctx, "test")
+			return err
+		}},
+		{"upsert", func() error {
+			return index.Upsert(ctx, []retriever.Entry{entry("a", "", "written once"), entry("b", "", "too")})
+		}},
+		{"delete", func() error {
+			_, err := index.Delete(ctx, []string{"b"})
+			return err
+		}},
+		{"declare", func() error {
+			return index.(retriever.FieldDeclarer).DeclareFields(ctx, map[string]retriever.FieldType{"year": retriever.Number})
+		}},
+		{"vectors", func() error {
+			store := index.(retriever.VectorStore)
+			missing, err := store.MissingVectors(ctx, "model", 10)
+			if err != nil || len(missing) != 1 {
+				return fmt.Errorf("%d vectors are missing: %w", len(missing), err)
+			}
+			return store.PutVectors(ctx, "model", missing, [][]int8{{1, 2, 3}})
+		}},
+		{"create another", func() error {
+			other, err := backend.Create(ctx, "other")
+			if err != nil {
+				return err
+			}
+			return other.Close()
+		}},
+		{"swap", func() error { return backend.Swap(ctx, "test", "other") }},
+		{"drop", func() error { return backend.Drop(ctx, "test") }},
+	} {
+		fmt.Fprintf(os.Stdout, "BEGIN %s.\n", act.name)
+		if err := act.do(); err != nil {
+			return fmt.Errorf("%s: %w", act.name, err)
+		}
+		fmt.Fprintf(os.Stdout, "ACKNOWLEDGED %s.\n", act.name)
+	}
+	return index.Close()
 }
 
 // childWriters is how many goroutines of childWrites write at once.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -67,21 +68,71 @@ func (b *Backend) directories() (directories, error) {
 
 // changeDirectories changes the names in one synced transaction.
 func (b *Backend) changeDirectories(change func(directories) error) error {
-	if _, err := b.withNames(filepath.Join(b.dir, namesFile), false, change); err != nil {
+	path := filepath.Join(b.dir, namesFile)
+	err := b.createNames(path)
+	if err == nil {
+		_, err = b.withNames(path, false, change)
+	}
+	if err != nil {
 		return storageError(err)
 	}
 	return syncDir(b.dir)
 }
 
+// createNames makes the file if it is missing. It gets its name only when it is
+// whole: the database would take an empty file for a new one, and an empty file
+// must be damage, because to take it for no names would exchange indexes.
+func (b *Backend) createNames(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.CreateTemp(b.dir, prefixCreating)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // or it is swept later
+	if err := f.Close(); err != nil {
+		return err
+	}
+	db, err := bbolt.Open(f.Name(), 0o600, &bbolt.Options{Timeout: b.config.LockTimeout})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(db.Sync(), db.Close()); err != nil {
+		return err
+	}
+	// Unlike a rename, a link does not replace what another process has made
+	// meanwhile. Not every file system has links.
+	if err := os.Link(f.Name(), path); err == nil || errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return os.Rename(f.Name(), path)
+}
+
 func (b *Backend) withNames(path string, readOnly bool, change func(directories) error) (d directories, err error) {
+	// The handle is kept to be closed whatever happens: a damaged file makes
+	// bbolt panic half way through Open, and the lock would stay.
+	var file *os.File
+	defer func() {
+		if file != nil {
+			_ = file.Close()
+		}
+	}()
 	err = guard(func() (err error) {
-		db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: readOnly, Timeout: b.config.LockTimeout})
-		switch {
-		case errors.Is(err, bolterrors.ErrTimeout):
+		if info, err := os.Stat(path); err == nil && info.Size() == 0 {
+			return errors.New("it is empty")
+		}
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+			ReadOnly: readOnly, Timeout: b.config.LockTimeout, PreLoadFreelist: true,
+			OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+				file, err = os.OpenFile(name, flag, mode)
+				return file, err
+			},
+		})
+		if errors.Is(err, bolterrors.ErrTimeout) {
 			return retriever.ErrLocked
-		case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-			return fmt.Errorf("%w: %s: %w", retriever.ErrCorrupt, path, err)
-		case err != nil:
+		}
+		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, db.Close()) }()
@@ -113,7 +164,20 @@ func (b *Backend) withNames(path string, readOnly bool, change func(directories)
 			return nil
 		})
 	})
-	return d, err
+	return d, namesError(path, err)
+}
+
+// namesError says of an error that is not one of the system what it must be: the
+// file is damaged.
+func namesError(path string, err error) error {
+	var number syscall.Errno
+	switch {
+	case err == nil, errors.Is(err, retriever.ErrLocked), errors.As(err, &number):
+		return err
+	case errors.Is(err, retriever.ErrCorrupt):
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return fmt.Errorf("%w: %s: %w", retriever.ErrCorrupt, path, err)
 }
 
 func readNames(tx *bbolt.Tx) directories {
