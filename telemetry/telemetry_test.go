@@ -46,6 +46,9 @@ func serve(t testing.TB, observer telemetry.Observer, metrics *telemetry.Metrics
 	registry.AddBundle("fake", modelstest.NewBundle)
 	cfg := pipeline.DefaultConfig(registry)
 	cfg.Data = t.TempDir()
+	// Vectors are made in the background: whether they are there, and stages
+	// and generations with them, is a matter of time.
+	cfg.Ranker.Type = pipeline.RankerNone
 	cfg.Reader.Bundle = "fake"
 	p, err := pipeline.Open(t.Context(), cfg, pipeline.WithObserver(observer))
 	if err != nil {

@@ -119,7 +119,7 @@ func (a *app) openCollection(ctx context.Context, c *collection, options ...pipe
 		return nil, nil, err
 	}
 	cfg.Limits.MaxQuestionTokens = cfg.Reader.MaxSeqLength / 2
-	cfg.Limits.Timeout = 0
+	cfg.Limits.Timeout, cfg.Limits.MaxWait = 0, 0
 	if a.indexName != "" {
 		p, err := pipeline.Open(ctx, cfg, append(options, pipeline.WithoutModels())...)
 		if err == nil {
