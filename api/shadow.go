@@ -40,6 +40,9 @@ func (s *Server) putShadow(c *gin.Context) error {
 	if err := s.readJSON(c, maxQueryBody, &use, false, false); err != nil {
 		return err
 	}
+	if use.Config == "" {
+		return invalidBody("config: wanted: YAML with the keys in which the candidate differs from the current configuration.")
+	}
 	status, err := m.StartShadow(c.Request.Context(), use)
 	if err != nil {
 		return err
