@@ -311,9 +311,12 @@ const tests = {
     await page.keyboard.type(question);
     await page.keyboard.press('Enter');
     await page.locator('article.answer').first().waitFor();
+    await page.waitForFunction(() => !document.querySelector('#ask-form [aria-busy]'));
     await page.keyboard.press('Tab');
     assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Ask');
     await page.keyboard.press('Tab');
+    // Documents that other tests added may have brought something to filter by.
+    if (await page.locator('#ask-filters summary').evaluateAll((found) => found.includes(document.activeElement))) await page.keyboard.press('Tab');
     assert.equal(await active(), 'Open the document here');
     const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineWidth);
     assert.equal(outline, '3px', 'the focus cannot be seen');
