@@ -95,7 +95,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 		Answers:    []Answer{},
 		Complete:   true,
 		Calibrated: calibrated,
-		Warnings:   slices.Concat([]string{}, m.notes, found.warnings, ranked.warnings),
+		Warnings:   append([]string{}, slices.Concat(m.notes, found.warnings, ranked.warnings)...),
 		Model:      m.ref,
 		Index:      cmp.Or(request.Index, p.config.Index),
 		Generation: found.Generation,
@@ -173,6 +173,12 @@ func (p *Pipeline) cause(ctx context.Context, err error) error {
 	return err
 }
 
+// wordless reports whether a text is punctuation and space only. Symbols such as
+// a currency's may be asked for.
+func wordless(text string) bool {
+	return strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPunct(r) && !unicode.IsSpace(r) }) < 0
+}
+
 // fillAnswers fuses the scores, decides and writes the answers.
 func (p *Pipeline) fillAnswers(ctx context.Context, profile Profile, result *Result, request Request, hits []retriever.Hit, passages []retriever.Passage, reading reader.Reading) {
 	decode := time.Now()
@@ -183,7 +189,9 @@ func (p *Pipeline) fillAnswers(ctx context.Context, profile Profile, result *Res
 	score := func(s reader.Span) float64 {
 		return profile.fused(evidence(s, hits[s.Candidate], bestBM25))
 	}
-	spans := reader.Distinct(reading.Spans, passages, score)
+	// A full stop is no answer, however little else there is to choose from.
+	worded := slices.DeleteFunc(slices.Clone(reading.Spans), func(s reader.Span) bool { return wordless(s.Text) })
+	spans := reader.Distinct(worded, passages, score)
 	fused := make([]float64, len(spans))
 	for i, s := range spans {
 		fused[i] = score(s)
