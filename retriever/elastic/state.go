@@ -1,6 +1,7 @@
 package elastic
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -123,6 +124,18 @@ type storedState struct {
 	} `json:"_source"`
 }
 
+// starting returns a fault that says that a shard cannot answer yet, nil for others.
+func starting(fault *esclient.Fault) *esclient.Fault {
+	if fault == nil {
+		return nil
+	}
+	switch fault.Type {
+	case "no_shard_available_action_exception", "unavailable_shards_exception", "illegal_index_shard_state_exception", "node_not_connected_exception":
+		return fault
+	}
+	return nil
+}
+
 // readState gets the state from the server. An index without commits has none.
 // The same request asks what the name of the index stands for.
 func (x *Index) readState(ctx context.Context) (*view, error) {
@@ -133,13 +146,29 @@ func (x *Index) readState(ctx context.Context) (*view, error) {
 	body := object{"docs": []any{
 		object{"_index": alias, "_id": stateID, "_source": false}, object{"_index": x.concrete, "_id": stateID},
 	}}
-	if err := x.client.do(ctx, request{method: http.MethodPost, path: "/_mget", body: body}, &answer); err != nil {
-		return nil, err
+	var named, own storedState
+	for attempt := 0; ; attempt++ {
+		answer.Docs = nil
+		if err := x.client.do(ctx, request{method: http.MethodPost, path: "/_mget", body: body}, &answer); err != nil {
+			return nil, err
+		}
+		if len(answer.Docs) != 2 {
+			return nil, fmt.Errorf("the server answered %d of 2 questions for the state", len(answer.Docs))
+		}
+		named, own = answer.Docs[0], answer.Docs[1]
+		fault := cmp.Or(starting(own.Error), starting(named.Error))
+		if fault == nil {
+			break
+		}
+		// A server that has just started says 200, and that the shards are not
+		// there yet in the items; that is no answer about the index.
+		if attempt >= x.client.Retries() {
+			return nil, x.client.itemFault(http.StatusServiceUnavailable, *fault)
+		}
+		if err := x.client.Pause(ctx, attempt, 0); err != nil {
+			return nil, err
+		}
 	}
-	if len(answer.Docs) != 2 {
-		return nil, fmt.Errorf("the server answered %d of 2 questions for the state", len(answer.Docs))
-	}
-	named, own := answer.Docs[0], answer.Docs[1]
 	if own.Error != nil {
 		return nil, x.client.itemFault(http.StatusNotFound, *own.Error)
 	}

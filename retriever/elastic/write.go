@@ -15,7 +15,7 @@ import (
 
 // commitTries is how often a commit is begun when other processes commit at the
 // same time.
-const commitTries = 4
+const commitTries = 12
 
 // maxDead is how many dead revisions may pile up because slow readers still need
 // them; then writers wait.
