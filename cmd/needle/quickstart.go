@@ -55,6 +55,12 @@ func (a *app) quickstart(cmd *cobra.Command, dir string) error {
 	if len(report.Faults) > 0 && report.Failed > 0 {
 		return fmt.Errorf("quickstart: %d of the examples could not be indexed", report.Failed)
 	}
+	// A server would make them in the background; here the first question waits for them.
+	if service.local != nil {
+		if err := fillVectors(ctx, service.local, a.indexName); err != nil && !errors.Is(err, pipeline.ErrNoVectors) {
+			return err
+		}
+	}
 	fmt.Fprintln(out, "3. Ask")
 	for _, question := range questions[:quickstartQuestions] {
 		result, err := service.Ask(ctx, pipeline.Request{Question: question, Index: a.indexName, TopK: 1, Access: pipeline.FullAccess()})
