@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/needle-search/needle/eval"
+	"github.com/needle-search/needle/models/infer"
 	"github.com/needle-search/needle/pipeline"
 	"github.com/needle-search/needle/retriever"
 )
@@ -277,7 +278,8 @@ func (s CanarySet) lost(run CanaryRun) string {
 // way of users.
 func ask(ctx context.Context, asker Asker, set CanarySet, reason string) (CanaryRun, error) {
 	run := CanaryRun{Index: set.Index, At: time.Now().UTC(), Reason: reason, N: len(set.Canaries)}
-	ctx = context.WithValue(ctx, ownKey{}, true)
+	// A canary that is refused because many ask would look like a fault.
+	ctx = infer.Patient(context.WithValue(ctx, ownKey{}, true))
 	failed := 0
 	var fault error
 	for _, canary := range set.Canaries {

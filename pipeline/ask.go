@@ -77,6 +77,14 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 	if result := known.early(ctx, p, request.Index); result != nil {
 		return result, nil
 	}
+	leave := func() {}
+	defer func() { leave() }()
+	if !known.remote {
+		// Whoever would have to wait too long is told before the index is asked.
+		if ctx, leave, err = m.service.Enter(ctx); err != nil {
+			return nil, err
+		}
+	}
 	found, err := p.retrieve(ctx, want)
 	if err != nil {
 		return nil, err
@@ -84,6 +92,11 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 	defer found.release()
 	if result := known.late(found); result != nil {
 		return result, nil
+	}
+	if known.remote {
+		if ctx, leave, err = m.service.Enter(ctx); err != nil {
+			return nil, err
+		}
 	}
 	ranked, err := p.rank(ctx, found, want, p.shareOf(m))
 	if err != nil {

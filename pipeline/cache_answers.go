@@ -13,6 +13,8 @@ type answerLookup struct {
 	cache *cache
 	key   cacheKey
 	begin time.Time
+	// remote says that the index has to be asked for its generation first.
+	remote bool
 }
 
 func (p *Pipeline) lookupAnswer(m *loadedModel, want retrieval, request Request, begin time.Time) answerLookup {
@@ -23,12 +25,12 @@ func (p *Pipeline) lookupAnswer(m *loadedModel, want retrieval, request Request,
 	if !ok {
 		return answerLookup{}
 	}
-	return answerLookup{p.cache, key, begin}
+	return answerLookup{cache: p.cache, key: key, begin: begin}
 }
 
 // early finds an answer before the retrieval, where the index knows its own
 // generation.
-func (l answerLookup) early(ctx context.Context, p *Pipeline, name string) *Result {
+func (l *answerLookup) early(ctx context.Context, p *Pipeline, name string) *Result {
 	if l.cache == nil {
 		return nil
 	}
@@ -38,6 +40,7 @@ func (l answerLookup) early(ctx context.Context, p *Pipeline, name string) *Resu
 	}
 	defer release()
 	if !exclusive(index) {
+		l.remote = true
 		return nil
 	}
 	return l.get(index, index.Generation())

@@ -72,8 +72,8 @@ type ReaderSection struct {
 type Limits struct {
 	// Queue is how many requests may wait for the model.
 	Queue int `yaml:"queue"`
-	// MaxWait is how long a request may have to wait for the model; one that
-	// would wait longer is refused at once. 0 means any time.
+	// MaxWait is how long a request may have to wait for others; one that would
+	// wait longer is refused at once. 0 means any time.
 	MaxWait time.Duration `yaml:"max_wait"`
 	// Timeout ends a request; 0 means never.
 	Timeout time.Duration `yaml:"timeout"`
@@ -120,7 +120,7 @@ func DefaultConfig(registry *Registry) *Config {
 		},
 		Split:     ingest.DefaultSplitterConfig(),
 		Ingest:    IngestSection{Formats: registry.newFormats()},
-		Limits:    Limits{Queue: 256, MaxWait: 10 * time.Second, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, ArchiveBytes: 4 << 30, ArchiveFiles: 100_000, ArchiveDepth: 4, CacheBytes: 256 << 20, OpenIndexes: 64},
+		Limits:    Limits{Queue: 256, MaxWait: 2 * time.Second, Timeout: 30 * time.Second, MaxQuestionTokens: 64, MaxDocumentBytes: 64 << 20, ArchiveBytes: 4 << 30, ArchiveFiles: 100_000, ArchiveDepth: 4, CacheBytes: 256 << 20, OpenIndexes: 64},
 		Server:    defaultServer(),
 		Monitor:   defaultMonitor(),
 		Log:       Log{Level: "info"},

@@ -104,7 +104,7 @@ func (p *Pipeline) GateStats() infer.Stats {
 // the rest.
 func (p *Pipeline) readObserved(ctx context.Context, m *loadedModel, question string, passages []retriever.Passage, options reader.Options) (reader.Reading, error) {
 	begin := time.Now()
-	reading, err := m.reader.Read(infer.AsOne(ctx), question, passages, options)
+	reading, err := m.reader.Read(ctx, question, passages, options)
 	if reading.Tokenize > 0 {
 		p.observer.Stage(ctx, StageTokenize, begin, begin.Add(reading.Tokenize), nil)
 	}

@@ -80,7 +80,11 @@ func (p *Pipeline) Read(ctx context.Context, request ReadRequest) (result *Resul
 	}
 	ctx, cancel := p.withTimeout(ctx)
 	defer cancel()
-	ctx = infer.WithPriority(ctx, infer.Bulk)
+	ctx, leave, err := m.service.Enter(infer.WithPriority(ctx, infer.Bulk))
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	hits, total, err := p.splitAll(ctx, m, documents)
 	if err != nil {
 		return nil, err

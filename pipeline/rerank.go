@@ -104,7 +104,11 @@ func (p *Pipeline) Rerank(ctx context.Context, request RerankRequest) (result *R
 	}
 	ctx, cancel := p.withTimeout(ctx)
 	defer cancel()
-	ctx = infer.AsOne(infer.WithPriority(ctx, infer.Bulk))
+	ctx, leave, err := with.service.Enter(infer.WithPriority(ctx, infer.Bulk))
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	chosen, err := p.rerankPassages(ctx, with.tokenizer, request.Documents)
 	if err != nil {
 		return nil, err

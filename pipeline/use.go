@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/needle-search/needle/eval"
+	"github.com/needle-search/needle/models/infer"
 	"github.com/needle-search/needle/reader"
 	"github.com/needle-search/needle/retriever"
 )
@@ -165,7 +166,7 @@ func (p *Pipeline) UseModel(ctx context.Context, use ModelUse) (*ModelSwap, erro
 		return nil, err
 	}
 	defer release()
-	next, swap, err := use.prepare(ctx, p.config, openOptions{logger: p.logger, observer: p.observer}, chosen, current)
+	next, swap, err := use.prepare(infer.Patient(ctx), p.config, openOptions{logger: p.logger, observer: p.observer}, chosen, current)
 	if err != nil {
 		return nil, refused(ctx, err)
 	}

@@ -252,6 +252,8 @@ func (s *vectorStage) embed(ctx context.Context, store retriever.VectorStore, pa
 	if err != nil {
 		return err
 	}
+	// Nobody waits for a vector, and all of them have to be made.
+	ctx = infer.Patient(infer.WithPriority(ctx, infer.Bulk))
 	step := len(passages)
 	if background {
 		step = max(s.service.Stats().Workers, 1)

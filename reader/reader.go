@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -66,7 +67,8 @@ type Options struct {
 	Tokens func(passage retriever.Passage) models.Tokens
 	// Visit, when set, is given the outputs of every window and the number of
 	// its passage, so that another head of the same language model needs no run
-	// of its own. Its error ends the reading.
+	// of its own. It is called by one goroutine at a time, in any order. Its error
+	// ends the reading.
 	Visit func(candidate int, encoding models.Encoding, outputs models.Outputs) error
 }
 
@@ -170,42 +172,31 @@ func (r *Reader) score(ctx context.Context, windows []window, passages []retriev
 	for i, w := range windows {
 		batch[i] = w.encoding
 	}
-	outputs, err := r.model.Run(ctx, batch)
+	found := make([][]Span, len(windows))
+	var visiting sync.Mutex
+	err := r.each(ctx, batch, func(i int, outputs models.Outputs) error {
+		w, passage := windows[i], passages[windows[i].candidate]
+		if visit != nil {
+			visiting.Lock()
+			err := visit(w.candidate, w.encoding, outputs)
+			visiting.Unlock()
+			if err != nil {
+				return fmt.Errorf("passage %q: %w", passage.ID(), err)
+			}
+		}
+		spans, err := r.spans(w, passage, outputs)
+		if err != nil {
+			return fmt.Errorf("passage %q: %w", passage.ID(), err)
+		}
+		found[i] = spans
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("reader: %w", err)
 	}
-	if len(outputs) != len(batch) {
-		return errors.New("reader: the model lost encodings")
-	}
-	for i, w := range windows {
-		passage := passages[w.candidate]
-		if visit != nil {
-			if err := visit(w.candidate, w.encoding, outputs[i]); err != nil {
-				return fmt.Errorf("reader: passage %q: %w", passage.ID(), err)
-			}
-		}
-		logits, err := r.head.Spans(outputs[i], w.encoding)
-		if err != nil {
-			return fmt.Errorf("reader: passage %q: %w", passage.ID(), err)
-		}
-		spans, err := bestSpans(w.encoding, logits, r.config.MaxAnswerTokens, r.config.SpansPerPassage)
-		if err != nil {
-			return fmt.Errorf("reader: passage %q: %w", passage.ID(), err)
-		}
-		runes := newRuneIndex(passage.Text)
-		for _, s := range spans {
-			start, end := int(w.encoding.Offsets[s.start].Start), int(w.encoding.Offsets[s.end].End)
-			if start >= end {
-				continue // a token without text of its own
-			}
-			span := Span{
-				Candidate: w.candidate,
-				Start:     passage.Start + start,
-				End:       passage.Start + end,
-				Text:      passage.Text[runes.byteOffset(start):runes.byteOffset(end)],
-				Logit:     float64(s.logit),
-				Null:      float64(nullLogit(logits)),
-			}
+	// In the order of the windows, whatever order they were run in.
+	for _, spans := range found {
+		for _, span := range spans {
 			if reading.Forced.Text == "" || span.Logit > reading.Forced.Logit {
 				reading.Forced = span
 			}
@@ -213,6 +204,61 @@ func (r *Reader) score(ctx context.Context, windows []window, passages []retriev
 		}
 	}
 	return nil
+}
+
+// An eacher hands over outputs as they come, from several goroutines at a time.
+// Hidden states of a question are some megabytes, and questions that wait for
+// each other would all hold theirs.
+type eacher interface {
+	Each(ctx context.Context, batch []models.Encoding, visit func(i int, outputs models.Outputs) error) error
+}
+
+func (r *Reader) each(ctx context.Context, batch []models.Encoding, visit func(i int, outputs models.Outputs) error) error {
+	if model, ok := r.model.(eacher); ok {
+		return model.Each(ctx, batch, visit)
+	}
+	outputs, err := r.model.Run(ctx, batch)
+	if err != nil {
+		return err
+	}
+	if len(outputs) != len(batch) {
+		return errors.New("the model lost encodings")
+	}
+	for i := range outputs {
+		if err := visit(i, outputs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spans decodes the spans of one window.
+func (r *Reader) spans(w window, passage retriever.Passage, outputs models.Outputs) ([]Span, error) {
+	logits, err := r.head.Spans(outputs, w.encoding)
+	if err != nil {
+		return nil, err
+	}
+	best, err := bestSpans(w.encoding, logits, r.config.MaxAnswerTokens, r.config.SpansPerPassage)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]Span, 0, len(best))
+	runes := newRuneIndex(passage.Text)
+	for _, s := range best {
+		start, end := int(w.encoding.Offsets[s.start].Start), int(w.encoding.Offsets[s.end].End)
+		if start >= end {
+			continue // a token without text of its own
+		}
+		found = append(found, Span{
+			Candidate: w.candidate,
+			Start:     passage.Start + start,
+			End:       passage.Start + end,
+			Text:      passage.Text[runes.byteOffset(start):runes.byteOffset(end)],
+			Logit:     float64(s.logit),
+			Null:      float64(nullLogit(logits)),
+		})
+	}
+	return found, nil
 }
 
 // Distinct orders spans by falling score, ties by document id, start and end,

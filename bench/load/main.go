@@ -2,6 +2,13 @@
 // reports what it can do: throughput, latency, refusals and memory.
 //
 //	go run ./bench/load -server http://127.0.0.1:8080 -questions questions.txt -askers 1,8,32,128 -seconds 20
+//	go run ./bench/load -questions questions.txt -askers 8 -overload 4 -overload-seconds 300
+//
+// Askers ask one question after the other. Overload sends questions at a fixed
+// rate whatever comes back, so many times of what the askers before it were
+// answered at best, and then one asker sees how soon the server has recovered.
+//
+// With -raw, a reader without a server in front of it is measured in turn.
 //
 // Every question gets a number appended, so that no answer comes from the
 // cache. It asks loopback addresses only and ends by itself.
@@ -32,7 +39,10 @@ import (
 
 // A row is what one number of askers gave, a JSON line.
 type row struct {
-	Askers     int     `json:"askers"`
+	What   string `json:"what"`
+	Askers int    `json:"askers,omitempty"`
+	// Rate is how many questions a second were sent in overload.
+	Rate       float64 `json:"sent_per_second,omitempty"`
 	Seconds    float64 `json:"seconds"`
 	Accepted   int     `json:"accepted"`
 	Refused    int     `json:"refused"`
@@ -42,8 +52,10 @@ type row struct {
 	P95        float64 `json:"p95_ms"`
 	P99        float64 `json:"p99_ms"`
 	MemoryMB   float64 `json:"rss_mb"`
-	LoadStart  string  `json:"load_before"`
-	LoadEnd    string  `json:"load_after"`
+	// MemoryOver is how much that was on the way, every ten seconds.
+	MemoryOver []float64 `json:"rss_mb_over_time,omitempty"`
+	LoadStart  string    `json:"load_before"`
+	LoadEnd    string    `json:"load_after"`
 }
 
 func main() {
@@ -58,7 +70,13 @@ func run() error {
 	file := flag.String("questions", "", "file with a question a line")
 	askers := flag.String("askers", "1,8,32,128", "numbers of askers, one after the other")
 	seconds := flag.Int("seconds", 20, "how long each number asks, at most 600")
+	raw := flag.Bool("raw", false, "after each number of askers, let as many read the same passages in this process")
+	overload := flag.Float64("overload", 0, "then send so many times of what was answered, 1 to 100")
+	overloadSeconds := flag.Int("overload-seconds", 300, "how long, at most 3600")
 	flag.Parse()
+	if *overload != 0 && (*overload < 1 || *overload > 100) || *overloadSeconds < 10 || *overloadSeconds > 3600 {
+		return fmt.Errorf("overload: %v for %d s; allowed is 1 to 100, for 10 to 3600 s", *overload, *overloadSeconds)
+	}
 	if err := loopback(*server); err != nil {
 		return err
 	}
@@ -78,7 +96,15 @@ func run() error {
 		n := next.Add(1)
 		return fmt.Sprintf("%s %d", questions[int(n)%len(questions)], n)
 	}
+	var beside *rawReader
+	if *raw {
+		if beside, err = openRaw(context.Background(), c, questions); err != nil {
+			return err
+		}
+		defer beside.service.Close()
+	}
 	out := json.NewEncoder(os.Stdout)
+	most := 0.0
 	for part := range strings.SplitSeq(*askers, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(part))
 		if err != nil || n < 1 || n > 4096 {
@@ -89,8 +115,27 @@ func run() error {
 		if err := out.Encode(r); err != nil {
 			return err
 		}
+		most = max(most, r.Throughput)
+		if beside == nil {
+			continue
+		}
+		if err := out.Encode(beside.measure(context.Background(), n, time.Duration(*seconds)*time.Second)); err != nil {
+			return err
+		}
 	}
-	return nil
+	if *overload == 0 {
+		return nil
+	}
+	r, err := flood(c, *server, *overload*most, time.Duration(*overloadSeconds)*time.Second, question)
+	if err != nil {
+		return err
+	}
+	if err := out.Encode(r); err != nil {
+		return err
+	}
+	r = measure(c, 1, 10*time.Second, question)
+	r.MemoryMB = memory(*server)
+	return out.Encode(r)
 }
 
 func loopback(server string) error {
@@ -125,7 +170,7 @@ func readLines(path string) ([]string, error) {
 
 // measure has a number of askers ask one question after the other.
 func measure(c *client.Client, askers int, duration time.Duration, question func() string) row {
-	r := row{Askers: askers, LoadStart: loadAverage()}
+	r := row{What: "askers", Askers: askers, LoadStart: loadAverage()}
 	var mu sync.Mutex
 	var times []float64
 	begin := time.Now()
@@ -156,7 +201,13 @@ func measure(c *client.Client, askers int, duration time.Duration, question func
 		})
 	}
 	group.Wait()
-	r.Seconds = time.Since(begin).Seconds()
+	r.finish(times, time.Since(begin))
+	return r
+}
+
+// finish enters what the times of the accepted requests say.
+func (r *row) finish(times []float64, took time.Duration) {
+	r.Seconds = took.Seconds()
 	r.LoadEnd = loadAverage()
 	slices.Sort(times)
 	r.Accepted = len(times)
@@ -168,7 +219,6 @@ func measure(c *client.Client, askers int, duration time.Duration, question func
 		return times[min(int(q*float64(len(times))), len(times)-1)]
 	}
 	r.P50, r.P95, r.P99 = at(.5), at(.95), at(.99)
-	return r
 }
 
 // memory is what the server says of itself, 0 without metrics.

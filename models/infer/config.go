@@ -24,9 +24,10 @@ type Config struct {
 	// QueueTokens is how many tokens may wait, 1048576 when 0. A request that
 	// finds the queue empty is taken at any size.
 	QueueTokens int
-	// MaxWait is how long a request may have to wait, by what waits already and
-	// by the speed of the workers so far; one that would wait longer fails at
-	// once with models.ErrOverloaded. 0 means any time.
+	// MaxWait is how long a request may have to wait for others, by what is there
+	// already, its own size and the speed of the workers so far; one that would
+	// wait longer fails at once with models.ErrOverloaded. 0 means any time.
+	// As long as there are no more requests than workers, all are taken.
 	MaxWait time.Duration
 	// BatchTokens is how many tokens, padding included, one call may have. 0
 	// gives every encoding a call of its own, which is best on a CPU; GPUs want
@@ -75,7 +76,8 @@ type Stats struct {
 	Workers int `json:"workers"`
 	// Running is how many native calls run.
 	Running int `json:"running"`
-	// Requests is how many requests wait or run.
+	// Requests is how many requests wait or run, those of [Service.Enter] from
+	// then until they leave.
 	Requests int `json:"requests"`
 	// Encodings and Tokens are what waits.
 	Encodings int `json:"encodings"`

@@ -22,7 +22,9 @@ type gate struct {
 	closed   bool
 	stats    Stats
 	turns    uint64
-	perToken float64 // seconds of one worker
+	speed    speed
+	places   map[*place]struct{}
+	usual    [2]float64 // tokens of a place, by priority
 }
 
 // A request is one call of Each.
@@ -38,6 +40,8 @@ type request struct {
 	priority Priority
 
 	// The gate's mutex guards the rest.
+	place   *place
+	own     bool  // nobody else runs anything in the place
 	waiting []int // indices into batch, the longest last
 	started time.Time
 	running int   // native calls
@@ -52,7 +56,7 @@ type share struct {
 }
 
 func newGate(config Config) *gate {
-	g := &gate{config: config}
+	g := &gate{config: config, places: make(map[*place]struct{})}
 	g.work.L = &g.mu
 	g.stats.Workers = config.Workers
 	for range config.Workers {
@@ -66,26 +70,18 @@ func (g *gate) submit(r *request) error {
 	tokens := r.tokens(r.waiting)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	full := g.stats.Requests >= g.config.Queue || g.stats.Tokens > 0 && g.stats.Tokens+tokens > g.config.QueueTokens
-	// Bulk requests leave half of the queue to those that somebody waits for.
-	full = full || r.priority == Bulk && g.stats.Bulk >= max(g.config.Queue/2, 1)
-	wait := g.wait()
-	one := taken(r.ctx)
-	late := g.config.MaxWait > 0 && wait > g.config.MaxWait && (one == nil || !one.Load())
-	if full || late {
-		g.stats.Refused++
-		return &OverloadError{
-			Requests: g.stats.Requests, Tokens: g.stats.Tokens, RetryAfter: wait,
-			cause: fmt.Errorf("%w: %d requests with %d tokens wait", models.ErrOverloaded, g.stats.Requests, g.stats.Tokens),
+	if g.stats.Tokens > 0 && g.stats.Tokens+tokens > g.config.QueueTokens {
+		return g.overload(g.wait())
+	}
+	if r.place = placeOf(r.ctx, g); r.place == nil {
+		place, err := g.admit(r.ctx, tokens)
+		if err != nil {
+			return err
 		}
+		r.place, r.own = place, true
 	}
-	if one != nil {
-		one.Store(true)
-	}
-	g.stats.Requests++
-	if r.priority == Bulk {
-		g.stats.Bulk++
-	}
+	r.place.tokens += float64(tokens)
+	r.place.weight = max(r.place.weight, r.place.tokens)
 	g.stats.Tokens += tokens
 	g.stats.Encodings += len(r.waiting)
 	g.queue = append(g.queue, r)
@@ -109,6 +105,7 @@ func (g *gate) failLocked(r *request, err error) {
 	if r.err == nil {
 		r.err = err
 	}
+	r.place.failed = true
 	r.cancel()
 	if len(r.waiting) > 0 {
 		g.stats.Encodings -= len(r.waiting)
@@ -129,9 +126,8 @@ func (g *gate) finishLocked(r *request) {
 	select {
 	case <-r.done:
 	default:
-		g.stats.Requests--
-		if r.priority == Bulk {
-			g.stats.Bulk--
+		if r.own {
+			g.leavePlace(r.place)
 		}
 		close(r.done)
 	}

@@ -2,7 +2,6 @@ package infer
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 )
 
@@ -34,21 +33,6 @@ func priorityOf(ctx context.Context) Priority {
 	return p
 }
 
-type oneKey struct{}
-
-// AsOne returns a context under which everything that is run counts as one
-// request: once its first part was taken, the rest is not refused for
-// [Config.MaxWait], because the work done so far would be lost.
-func AsOne(ctx context.Context) context.Context {
-	return context.WithValue(ctx, oneKey{}, new(atomic.Bool))
-}
-
-// taken is set once a part was taken; nil outside of AsOne.
-func taken(ctx context.Context) *atomic.Bool {
-	t, _ := ctx.Value(oneKey{}).(*atomic.Bool)
-	return t
-}
-
 // next brings the request whose turn it is to the head of the queue: the first
 // interactive one, or every bulkTurn-th time the first bulk one. Within a
 // priority requests take turns. The gate's mutex is held.
@@ -66,7 +50,10 @@ func (g *gate) next() {
 	}
 }
 
-// rateMemory is the weight of the newest call in the running mean of speed.
+// A speed is how fast the workers are, as means over the last calls.
+type speed struct{ seconds, tokens float64 }
+
+// rateMemory is the weight of the newest call in the running means.
 const rateMemory = 0.05
 
 // learn keeps the speed of the workers up to date; the gate's mutex is held.
@@ -74,18 +61,28 @@ func (g *gate) learn(tokens int, ran time.Duration) {
 	if tokens == 0 || ran <= 0 {
 		return
 	}
-	perToken := ran.Seconds() / float64(tokens)
-	if g.perToken == 0 {
-		g.perToken = perToken
+	if g.speed.tokens == 0 {
+		g.speed = speed{ran.Seconds(), float64(tokens)}
 		return
 	}
-	g.perToken += rateMemory * (perToken - g.perToken)
+	// Apart, because short calls are slow for their size and many.
+	g.speed.seconds += rateMemory * (ran.Seconds() - g.speed.seconds)
+	g.speed.tokens += rateMemory * (float64(tokens) - g.speed.tokens)
 }
 
-// wait is about how long what waits now will keep the workers busy; 0 as long as
-// nothing is known of their speed. The gate's mutex is held.
+// perToken is how many seconds one worker needs for a token; 0 as long as nothing
+// is known. The gate's mutex is held.
+func (g *gate) perToken() float64 {
+	if g.speed.tokens == 0 {
+		return 0
+	}
+	return g.speed.seconds / g.speed.tokens
+}
+
+// wait is about how long what waits now will keep the workers busy. The gate's
+// mutex is held.
 func (g *gate) wait() time.Duration {
-	return time.Duration(float64(g.stats.Tokens) * g.perToken / float64(g.config.Workers) * float64(time.Second))
+	return time.Duration(float64(g.stats.Tokens) * g.perToken() / float64(g.config.Workers) * float64(time.Second))
 }
 
 // An OverloadError says that the queue is full. It wraps models.ErrOverloaded.

@@ -80,40 +80,78 @@ func TestBulkLeavesRoomInTheQueue(t *testing.T) {
 	}
 }
 
-// TestMaxWait lets the gate learn how slow the model is and then fills it.
+// TestMaxWait lets the gate learn how slow the model is and how much is usually
+// asked of it, and then fills it.
 func TestMaxWait(t *testing.T) {
 	m := newTurnstile()
 	s := open(t, m, infer.Config{Workers: 1, MaxWait: time.Nanosecond})
-	m.permits <- struct{}{}
-	if _, err := s.Run(t.Context(), []models.Encoding{encoding(1, 4)}); err != nil {
-		t.Fatal(err)
+	enter := func(ctx context.Context) (context.Context, func()) {
+		t.Helper()
+		entered, leave, err := s.Enter(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return entered, leave
 	}
-	var group sync.WaitGroup
-	one := infer.AsOne(t.Context())
-	submit := func(ctx context.Context, id int) {
-		group.Go(func() {
-			if _, err := s.Run(ctx, []models.Encoding{encoding(id, 4)}); err != nil {
-				t.Errorf("request %d: %v", id, err)
-			}
-		})
+	run := func(ctx context.Context, id int) {
+		t.Helper()
+		if _, err := s.Run(ctx, []models.Encoding{encoding(id, 4)}); err != nil {
+			t.Fatalf("request %d: %v", id, err)
+		}
 	}
-	submit(one, 2)
-	waitFor(t, "one runs", func() bool { return len(m.started()) == 2 })
-	submit(t.Context(), 3) // nothing waits yet
-	waitFor(t, "one waits", func() bool { return s.Stats().Encodings == 1 })
-	_, err := s.Run(t.Context(), []models.Encoding{encoding(4, 4)})
-	var overload *infer.OverloadError
-	if !errors.Is(err, models.ErrOverloaded) || !errors.As(err, &overload) || overload.After() <= 0 || overload.Requests != 2 {
-		t.Errorf("got %v (%+v), want overload with a time to come back", err, overload)
-	}
-	if got := s.Stats(); got.Refused != 1 || got.Wait <= 0 {
-		t.Errorf("got %+v, want one refused and a wait", got)
-	}
-	// What was taken in part is taken whole.
-	submit(one, 5)
-	waitFor(t, "two wait", func() bool { return s.Stats().Encodings == 2 })
-	for range 3 {
+	for range 10 {
 		m.permits <- struct{}{}
 	}
-	group.Wait()
+	first, leave := enter(t.Context())
+	run(first, 1)
+	leave()
+
+	entered, leave := enter(t.Context())
+	if got := s.Stats().Requests; got != 1 {
+		t.Errorf("%d requests are there, want the one that has entered and runs nothing", got)
+	}
+	_, _, err := s.Enter(t.Context())
+	var overload *infer.OverloadError
+	if !errors.Is(err, models.ErrOverloaded) || !errors.As(err, &overload) || overload.After() <= 0 || overload.Requests != 1 {
+		t.Errorf("got %v (%+v), want overload with a time to come back", err, overload)
+	}
+	if _, err := s.Run(t.Context(), []models.Encoding{encoding(2, 4)}); !errors.Is(err, models.ErrOverloaded) {
+		t.Errorf("without entering: got %v, want %v", err, models.ErrOverloaded)
+	}
+	if got := s.Stats().Refused; got != 2 {
+		t.Errorf("%d were refused, want 2", got)
+	}
+	// Who has entered is not sent away any more, and entering again is nothing.
+	run(entered, 3)
+	again, leaveAgain := enter(entered)
+	run(again, 4)
+	leaveAgain()
+	run(entered, 5)
+	// What has to be done is not refused for the time that it takes.
+	run(infer.Patient(t.Context()), 6)
+	leave()
+	leave()
+	if got := s.Stats(); got.Requests != 0 || got.Bulk != 0 {
+		t.Errorf("got %+v, want nothing left", got)
+	}
+	run(t.Context(), 7)
+}
+
+// TestEnterIsBounded: the queue counts those who have entered.
+func TestEnterIsBounded(t *testing.T) {
+	s := open(t, newTurnstile(), infer.Config{Workers: 1, Queue: 4})
+	bulk := infer.WithPriority(t.Context(), infer.Bulk)
+	for i, want := range []bool{true, true, false} {
+		if _, _, err := s.Enter(bulk); (err == nil) != want {
+			t.Errorf("bulk request %d: %v, taken is %v", i, err, want)
+		}
+	}
+	for i, want := range []bool{true, true, false} {
+		if _, _, err := s.Enter(t.Context()); (err == nil) != want {
+			t.Errorf("interactive request %d: %v, taken is %v", i, err, want)
+		}
+	}
+	if got := s.Stats(); got.Requests != 4 || got.Bulk != 2 || got.Refused != 2 {
+		t.Errorf("got %+v, want 4 requests, 2 of them bulk, and 2 refused", got)
+	}
 }
