@@ -5,6 +5,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/needle-search/needle/retriever"
 	"github.com/needle-search/needle/retriever/bleve"
 )
@@ -33,26 +35,52 @@ func needleIndex(ctx context.Context, job job) error {
 		return err
 	}
 	defer index.Close()
+	// The next part is read while the one before is written.
+	parts := make(chan []retriever.Entry, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		for entries := range parts {
+			if err := index.Upsert(ctx, entries); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		defer close(parts)
+		return readParts(ctx, job.Corpus, parts)
+	})
+	return group.Wait()
+}
+
+// partPassages is how many passages an Upsert gets.
+const partPassages = 1 << 15
+
+func readParts(ctx context.Context, corpus string, parts chan<- []retriever.Entry) error {
 	var entries []retriever.Entry
-	flush := func() error {
-		err := index.Upsert(ctx, entries)
-		entries = entries[:0]
-		return err
+	send := func() error {
+		select {
+		case parts <- entries:
+			entries = nil
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	err = readLines(job.Corpus, func(d document) error {
+	err := readLines(corpus, func(d document) error {
 		entries = append(entries, retriever.Entry{
 			Document: retriever.Document{ID: d.ID, Text: d.Text},
 			Passages: []retriever.Passage{{DocumentID: d.ID, Text: d.Text, End: utf8.RuneCountInString(d.Text)}},
 		})
-		if len(entries) == 1<<15 {
-			return flush()
+		if len(entries) == partPassages {
+			return send()
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return flush()
+	return send()
 }
 
 // needleServe answers questions until its input ends.

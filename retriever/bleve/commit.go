@@ -59,6 +59,9 @@ func (x *Index) commit(group []*request) error {
 			return err
 		}
 		c = &change{view: view{snapshot, current}, fields: maps.Clone(current.Fields), final: map[string]*outcome{}}
+		if c.stored, err = c.view.finder(); err != nil {
+			return err
+		}
 		for _, r := range group {
 			if err := c.apply(x, r); err != nil {
 				return err
@@ -123,6 +126,7 @@ type outcome struct {
 // change collects what a commit does to the index.
 type change struct {
 	view   view
+	stored *finder
 	fields map[string]retriever.FieldType
 	final  map[string]*outcome
 	// touched says that the state is written even if no record changes, declared
@@ -135,7 +139,7 @@ func (c *change) outcome(id string) (o *outcome, there bool, err error) {
 	if o, ok := c.final[id]; ok {
 		return o, o.after != nil, nil
 	}
-	before, err := c.view.document(id)
+	before, err := c.stored.document(id)
 	if err != nil {
 		return nil, false, err
 	}

@@ -9,20 +9,13 @@ import (
 	"path/filepath"
 	"time"
 
-	index "github.com/blevesearch/bleve_index_api"
-
 	"github.com/blevesearch/bleve/v2/index/scorch/mergeplan"
+	index "github.com/blevesearch/bleve_index_api"
 
 	"github.com/needle-search/needle/retriever"
 )
 
 var _ retriever.Compacter = (*Index)(nil)
-
-// iterator goes through the terms of a dictionary.
-type iterator interface {
-	Next() (*index.DictEntry, error)
-	Close() error
-}
 
 // compactRounds bounds how often segments are merged: every round makes at most
 // one of ten.
@@ -63,7 +56,7 @@ func (x *Index) compact(ctx context.Context) error {
 			return err
 		}
 		options := mergeplan.SingleSegmentMergePlanOptions
-		if err := guard(func() error { return e.scorch.ForceMerge(ctx, &options) }); err != nil {
+		if err := e.merge(ctx, &options); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {

@@ -1,16 +1,19 @@
 package bleve
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/blevesearch/bleve/v2/index/scorch"
+	"github.com/blevesearch/bleve/v2/index/scorch/mergeplan"
 	index "github.com/blevesearch/bleve_index_api"
 	bolterrors "go.etcd.io/bbolt/errors"
 
@@ -35,8 +38,13 @@ func init() {
 }
 
 // retryPause is how long scorch's background is held after a failure. Without
-// it a full disk makes scorch retry in a loop that eats a core.
-const retryPause = time.Second
+// it a full disk makes scorch retry in a loop that eats a core. What fails
+// because a file is damaged will fail again; it is tried again only because
+// scorch knows nothing else.
+const (
+	retryPause  = time.Second
+	damagePause = time.Minute
+)
 
 // engine is one opened scorch.
 type engine struct {
@@ -46,6 +54,10 @@ type engine struct {
 	closing chan struct{}
 	// dead receives the first failure after which no batch can finish.
 	dead chan error
+	// merging, if set, ends a merge that somebody waits for; hurry ends the
+	// pause before it.
+	merging atomic.Pointer[context.CancelCauseFunc]
+	hurry   chan struct{}
 }
 
 // openEngine opens the store at path, which must have been checked if it is not
@@ -72,6 +84,7 @@ func openEngine(path string, lockTimeout time.Duration) (e *engine, err error) {
 		path:    path,
 		closing: make(chan struct{}),
 		dead:    make(chan error, 1),
+		hurry:   make(chan struct{}, 1),
 	}
 	defer func() {
 		if err != nil {
@@ -95,10 +108,38 @@ func (e *engine) asyncError(err error) {
 		}
 		return
 	}
+	pause := retryPause
+	// Scorch has made a text of the error.
+	if strings.Contains(err.Error(), retriever.ErrCorrupt.Error()) {
+		if end := e.merging.Load(); end != nil {
+			(*end)(fmt.Errorf("%w: %w", retriever.ErrCorrupt, err))
+			return
+		}
+		pause = damagePause
+	}
 	select {
 	case <-e.closing:
-	case <-time.After(retryPause):
+	case <-e.hurry:
+	case <-time.After(pause):
 	}
+}
+
+// merge merges segments and waits for it. It ends early if a file turns out to
+// be damaged. One call at a time.
+func (e *engine) merge(ctx context.Context, options *mergeplan.MergePlanOptions) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	e.merging.Store(&end)
+	defer e.merging.Store(nil)
+	select {
+	case e.hurry <- struct{}{}:
+	default:
+	}
+	err := guard(func() error { return e.scorch.ForceMerge(ctx, options) })
+	if cause := context.Cause(ctx); errors.Is(cause, retriever.ErrCorrupt) {
+		return cause
+	}
+	return err
 }
 
 // batch writes and syncs a batch. It returns early if scorch dies meanwhile.
@@ -154,9 +195,13 @@ func storageError(err error) error {
 	return err
 }
 
+// damageSigns are in the errors of the libraries that meet damaged files: those
+// of term dictionaries, of postings and of stored values.
+var damageSigns = [...]string{"vellum", "roaring", "snappy: corrupt"}
+
 // guard runs a function that reads index files. Damaged files make the library
-// slice out of range, and a file that is cut short while it is mapped faults;
-// both become errors that wrap ErrCorrupt.
+// fail or slice out of range, and a file that is cut short while it is mapped
+// faults; all of that becomes errors that wrap ErrCorrupt.
 func guard(f func() error) (err error) {
 	old := debug.SetPanicOnFault(true)
 	defer debug.SetPanicOnFault(old)
@@ -165,5 +210,13 @@ func guard(f func() error) (err error) {
 			err = fmt.Errorf("%w: %v", retriever.ErrCorrupt, r)
 		}
 	}()
-	return f()
+	if err = f(); err == nil || errors.Is(err, retriever.ErrCorrupt) {
+		return err
+	}
+	for _, sign := range damageSigns {
+		if strings.Contains(err.Error(), sign) {
+			return fmt.Errorf("%w: %w", retriever.ErrCorrupt, err)
+		}
+	}
+	return err
 }

@@ -1,6 +1,8 @@
 package bleve
 
 import (
+	"slices"
+
 	index "github.com/blevesearch/bleve_index_api"
 )
 
@@ -13,45 +15,62 @@ const (
 	fieldRecord = "r"   // passage and document: the encoded record, only stored
 )
 
-// record is a passage or document on its way into the index. Its fields are
-// analysed before scorch sees them, because the number of terms must be known
-// to write exact statistics into the same batch.
+// What is kept of each field.
+const (
+	optionsID     = index.IndexField | index.StoreField
+	optionsText   = index.IndexField
+	optionsFilter = index.IndexField | index.SkipFreqNorm
+	optionsRecord = index.StoreField
+)
+
+// record is a passage or document on its way into the index. It is analysed
+// before scorch sees it, because the number of terms must be known to write
+// exact statistics into the same batch.
 type record struct {
-	key    string
-	fields []index.Field
-	size   int
+	key string
+	// text has the terms that are scored, each once, and length is how many
+	// there are with repetitions. Only passages have any.
+	text    []termCount
+	length  int
+	passage bool
+	// filter has the terms for filters and groups, perhaps some twice.
+	filter []string
+	stored []byte
+	// keyed says that scorch has asked for the key as a field.
+	keyed bool
 }
 
 var _ index.Document = (*record)(nil)
 
 func (r *record) ID() string                                 { return r.key }
-func (r *record) Size() int                                  { return r.size }
+func (r *record) Size() int                                  { return len(r.stored) }
 func (r *record) HasComposite() bool                         { return false }
 func (r *record) VisitComposite(index.CompositeFieldVisitor) {}
-func (r *record) NumPlainTextBytes() uint64                  { return uint64(r.size) }
-func (r *record) StoredFieldsBytes() uint64                  { return uint64(r.size) }
+func (r *record) NumPlainTextBytes() uint64                  { return uint64(len(r.stored)) }
+func (r *record) StoredFieldsBytes() uint64                  { return uint64(len(r.stored)) }
 func (r *record) Indexed() bool                              { return true }
-
-func (r *record) VisitFields(visit index.FieldVisitor) {
-	for _, f := range r.fields {
-		visit(f)
-	}
-}
 
 // AddIDField adds the key as a field. Scorch calls it once a batch, also when a
 // batch is tried again.
-func (r *record) AddIDField() {
-	for _, f := range r.fields {
-		if f.Name() == fieldID {
-			return
-		}
+func (r *record) AddIDField() { r.keyed = true }
+
+// VisitFields shows the record as scorch knows documents. Segments are made
+// without it, see [segmentPlugin].
+func (r *record) VisitFields(visit index.FieldVisitor) {
+	if r.passage {
+		visit(&field{name: fieldText, options: optionsText, terms: r.text, length: r.length})
 	}
-	var terms termCounter
-	terms.add(r.key)
-	r.fields = append(r.fields, &field{
-		name: fieldID, value: []byte(r.key), options: index.IndexField | index.StoreField,
-		terms: terms.frequencies, length: 1,
-	})
+	visit(&field{name: fieldRecord, options: optionsRecord, value: r.stored})
+	if len(r.filter) > 0 {
+		terms := make([]termCount, len(r.filter))
+		for i, term := range r.filter {
+			terms[i].term = term
+		}
+		visit(&field{name: fieldFilter, options: optionsFilter, terms: terms, length: len(terms)})
+	}
+	if r.keyed {
+		visit(&field{name: fieldID, options: optionsID, value: []byte(r.key), terms: []termCount{{r.key, 1}}, length: 1})
+	}
 }
 
 // field is one analysed or stored field.
@@ -59,64 +78,72 @@ type field struct {
 	name    string
 	value   []byte
 	options index.FieldIndexingOptions
-	terms   index.TokenFrequencies
+	terms   []termCount
 	length  int
 }
 
 var _ index.Field = (*field)(nil)
 
-func (f *field) Name() string                                     { return f.name }
-func (f *field) Value() []byte                                    { return f.value }
-func (f *field) ArrayPositions() []uint64                         { return nil }
-func (f *field) EncodedFieldType() byte                           { return 't' }
-func (f *field) Analyze()                                         {}
-func (f *field) Options() index.FieldIndexingOptions              { return f.options }
-func (f *field) AnalyzedLength() int                              { return f.length }
-func (f *field) AnalyzedTokenFrequencies() index.TokenFrequencies { return f.terms }
-func (f *field) NumPlainTextBytes() uint64                        { return uint64(len(f.value)) }
+func (f *field) Name() string                        { return f.name }
+func (f *field) Value() []byte                       { return f.value }
+func (f *field) ArrayPositions() []uint64            { return nil }
+func (f *field) EncodedFieldType() byte              { return storedType }
+func (f *field) Analyze()                            {}
+func (f *field) Options() index.FieldIndexingOptions { return f.options }
+func (f *field) AnalyzedLength() int                 { return f.length }
+func (f *field) NumPlainTextBytes() uint64           { return uint64(len(f.value)) }
 
-// storedField returns a field that is kept but not searched.
-func storedField(name string, value []byte) *field {
-	return &field{name: name, value: value, options: index.StoreField}
+func (f *field) AnalyzedTokenFrequencies() index.TokenFrequencies {
+	frequencies := make(index.TokenFrequencies, len(f.terms))
+	for _, t := range f.terms {
+		entry := &index.TokenFreq{Term: []byte(t.term)}
+		entry.SetFrequency(int(t.count))
+		frequencies[t.term] = entry
+	}
+	return frequencies
 }
 
-// termCounter counts terms. The zero value is empty.
+// storedType marks stored values as text.
+const storedType = 't'
+
+// termCount is a term with the number of times that a passage has it.
+type termCount struct {
+	term  string
+	count uint32
+}
+
+// termCounter counts the terms of one passage after the other. The zero value is
+// ready for use.
 type termCounter struct {
-	frequencies index.TokenFrequencies
-	length      int
-	// expected is about how many distinct terms there will be.
-	expected int
-	// spare holds entries that were allocated together.
-	spare []index.TokenFreq
+	places map[string]int
+	counts []termCount
+	length int
 }
 
 func (c *termCounter) add(term string) {
-	if c.frequencies == nil {
-		c.frequencies = make(index.TokenFrequencies, c.expected)
-	}
 	c.length++
-	entry, ok := c.frequencies[term]
-	if !ok {
-		if len(c.spare) == 0 {
-			c.spare = make([]index.TokenFreq, max(1, c.expected/2))
-		}
-		entry, c.spare = &c.spare[0], c.spare[1:]
-		entry.Term = []byte(term)
-		c.frequencies[term] = entry
+	if i, ok := c.places[term]; ok {
+		c.counts[i].count++
+		return
 	}
-	entry.SetFrequency(entry.Frequency() + 1)
+	if c.places == nil {
+		c.places = map[string]int{}
+	}
+	c.places[term] = len(c.counts)
+	c.counts = append(c.counts, termCount{term, 1})
 }
 
-// textField returns the field that is scored.
-func (c *termCounter) textField() *field {
-	return &field{name: fieldText, options: index.IndexField, terms: c.frequencies, length: c.length}
-}
+// keptPlaces bounds the table that is cleared for the next passage: clearing a
+// table costs as much as it ever held.
+const keptPlaces = 1 << 12
 
-// filterField returns a field of terms without frequencies.
-func filterField(terms []string) *field {
-	frequencies := make(index.TokenFrequencies, len(terms))
-	for _, term := range terms {
-		frequencies[term] = &index.TokenFreq{Term: []byte(term)}
+// take returns what was counted and begins anew.
+func (c *termCounter) take() (counts []termCount, length int) {
+	counts, length = slices.Clone(c.counts), c.length
+	if len(c.places) > keptPlaces {
+		c.places = nil
 	}
-	return &field{name: fieldFilter, options: index.IndexField | index.SkipFreqNorm, terms: frequencies, length: len(terms)}
+	clear(c.places)
+	c.counts, c.length = c.counts[:0], 0
+	return counts, length
 }

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	children := map[string]func(context.Context, retriever.Index, []string) error{
-		"hold": childHolds, "write": childWrites,
+		"hold": childHolds, "write": childWrites, "damaged": childDamaged,
 	}
 	if mode == "acts" {
 		if err := childActs(os.Args[1]); err != nil {

@@ -6,8 +6,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	index "github.com/blevesearch/bleve_index_api"
-
 	"github.com/needle-search/needle/retriever"
 )
 
@@ -32,11 +30,7 @@ func (p *prepared) documentRecord(now time.Time) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &record{
-		key:    documentKey(p.id),
-		fields: []index.Field{storedField(fieldRecord, data)},
-		size:   len(data),
-	}, nil
+	return &record{key: documentKey(p.id), stored: data}, nil
 }
 
 // prepare checks and analyses an entry. Its errors wrap ErrInvalidDocument.
@@ -57,30 +51,29 @@ func prepare(entry *retriever.Entry, analyzer *analyser) (*prepared, error) {
 		types: types,
 		size:  len(d.Text),
 	}
+	counter := analyzer.counter()
+	defer analyzer.counters.Put(counter)
 	var title []string
 	analyzer.each(d.Title, func(term string) { title = append(title, term) })
 	for i, passage := range entry.Passages {
-		// A distinct term in 12 bytes is usual for prose.
-		terms := termCounter{expected: len(passage.Text) / 12}
 		for _, term := range title {
-			terms.add(term)
+			counter.add(term)
 		}
-		analyzer.each(passage.Text, terms.add)
+		analyzer.each(passage.Text, counter.add)
+		terms, length := counter.take()
 		next := len(d.Text)
 		if i+1 < len(offsets) {
 			next = offsets[i+1]
 		}
 		stored := (&passageRecord{
 			Start: passage.Start, End: passage.End, Page: passage.Page, Headings: passage.Headings,
-			Terms: terms.length, Offset: offsets[i], Length: len(passage.Text),
+			Terms: length, Offset: offsets[i], Length: len(passage.Text),
 			Stretch: d.Text[offsets[i]:max(next, offsets[i]+len(passage.Text))],
 		}).encode()
-		fields := []index.Field{terms.textField(), storedField(fieldRecord, stored)}
-		if len(filters) > 0 {
-			fields = append(fields, filterField(filters))
-		}
-		p.passages = append(p.passages, &record{key: passageKey(d.ID, i), fields: fields, size: len(stored)})
-		p.document.Terms += uint64(terms.length)
+		p.passages = append(p.passages, &record{
+			key: passageKey(d.ID, i), text: terms, length: length, passage: true, filter: filters, stored: stored,
+		})
+		p.document.Terms += uint64(length)
 	}
 	// What JSON cannot write must be refused here, not in a commit that other
 	// writers share.

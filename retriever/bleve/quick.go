@@ -3,6 +3,7 @@ package bleve
 import (
 	"hash/maphash"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/blevesearch/bleve/v2/analysis"
@@ -19,11 +20,22 @@ type analyser struct {
 	words *analysis.DefaultAnalyzer
 	seed  maphash.Seed
 	known [knownWords]atomic.Pointer[knownWord]
+	// counters are reused.
+	counters sync.Pool // of *termCounter
+}
+
+// counter returns an empty counter, to be put back after use.
+func (a *analyser) counter() *termCounter {
+	if c, ok := a.counters.Get().(*termCounter); ok {
+		return c
+	}
+	return &termCounter{}
 }
 
 // knownWords bounds how many words are remembered: more than a text of one
-// subject has, and at most a few megabytes.
-const knownWords = 1 << 15
+// subject has, and at most a few megabytes. It is even: a word may lie in either
+// of two places.
+const knownWords = 1 << 16
 
 // knownWord is what a word becomes: mostly one term or none.
 type knownWord struct {
@@ -121,11 +133,17 @@ func joins(before, mark, after byte) bool {
 
 // word calls use with what a word becomes.
 func (a *analyser) word(word string, use func(term string)) {
-	slot := &a.known[maphash.String(a.seed, word)%knownWords]
-	k := slot.Load()
+	at := maphash.String(a.seed, word) % knownWords
+	k := a.known[at].Load()
 	if k == nil || k.word != word {
-		k = a.learn(word)
-		slot.Store(k)
+		other := a.known[at^1].Load()
+		if other == nil || other.word != word {
+			if other = a.learn(word); k != nil {
+				a.known[at^1].Store(k)
+			}
+			a.known[at].Store(other)
+		}
+		k = other
 	}
 	for _, term := range k.terms {
 		use(term)

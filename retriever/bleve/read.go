@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/blevesearch/bleve/v2/index/scorch"
+	segment "github.com/blevesearch/scorch_segment_api/v2"
 
 	"github.com/needle-search/needle/retriever"
 )
@@ -35,6 +36,49 @@ func locateIn(segment *scorch.SegmentSnapshot, key string) (uint64, bool, error)
 		return 0, false, err
 	}
 	return next.Number(), true, nil
+}
+
+// finder looks up many keys in the same segments.
+type finder struct {
+	segments     []*scorch.SegmentSnapshot
+	dictionaries []segment.TermDictionary
+	postings     segment.PostingsList
+}
+
+func (v view) finder() (*finder, error) {
+	f := &finder{segments: v.Segments()}
+	for _, s := range f.segments {
+		dictionary, err := s.Segment().Dictionary(fieldID)
+		if err != nil {
+			return nil, err
+		}
+		f.dictionaries = append(f.dictionaries, dictionary)
+	}
+	return f, nil
+}
+
+// document returns the record of a document, or nil if the index has none.
+func (f *finder) document(id string) (*documentRecord, error) {
+	key := []byte(documentKey(id))
+	for i, s := range f.segments {
+		var err error
+		if f.postings, err = f.dictionaries[i].PostingsList(key, s.Deleted(), f.postings); err != nil {
+			return nil, err
+		}
+		if f.postings.Count() == 0 {
+			continue
+		}
+		next, err := f.postings.Iterator(false, false, false, nil).Next()
+		if err != nil {
+			return nil, err
+		}
+		_, data, err := stored(s, next.Number())
+		if err != nil {
+			return nil, err
+		}
+		return decodeDocument(data)
+	}
+	return nil, nil
 }
 
 // stored returns the key and the encoded record with number n. The bytes are
@@ -172,29 +216,18 @@ func (x *Index) List(ctx context.Context, after string, limit int) ([]retriever.
 		return nil, nil
 	}
 	err := x.withView(ctx, func(v view) error {
-		// Nothing sorts between an id and itself followed by NUL, and no id in
-		// UTF-8 holds the byte 0xff.
-		start := documentPrefix
-		if after != "" {
-			start = documentKey(after) + "\x00"
-		}
-		keys, err := v.FieldDictRange(fieldID, []byte(start), []byte(documentPrefix+"\xff"))
+		ids, err := v.idsAfter(after)
 		if err != nil {
 			return err
 		}
-		defer keys.Close()
 		for len(infos) < limit {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			entry, err := keys.Next()
-			if err != nil {
+			id, there, err := ids.next()
+			if err != nil || !there {
 				return err
 			}
-			if entry == nil {
-				return nil
-			}
-			id := strings.TrimPrefix(entry.Term, documentPrefix)
 			// The dictionary still names documents that were deleted.
 			r, err := v.document(id)
 			if err != nil {

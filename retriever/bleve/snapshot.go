@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"strings"
 
 	"github.com/blevesearch/bleve/v2/index/scorch"
 
@@ -104,15 +103,14 @@ func (s *snapshot) entries(ctx context.Context, each func(retriever.Entry) bool)
 	if s.end == nil {
 		return retriever.ErrClosed
 	}
-	var ids iterator
+	var ids *idReader
 	err := guard(func() (err error) {
-		ids, err = s.view.FieldDictRange(fieldID, []byte(documentPrefix), []byte(documentPrefix+"\xff"))
+		ids, err = s.view.idsAfter("")
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	defer ids.Close()
 	for {
 		var entry *retriever.Entry
 		// The caller runs outside the guard, which would hide its faults.
@@ -131,17 +129,16 @@ func (s *snapshot) entries(ctx context.Context, each func(retriever.Entry) bool)
 
 // next returns the next document, or nil at the end. The dictionary still names
 // documents that were deleted.
-func (s *snapshot) next(ctx context.Context, ids iterator) (*retriever.Entry, error) {
+func (s *snapshot) next(ctx context.Context, ids *idReader) (*retriever.Entry, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		key, err := ids.Next()
-		if err != nil || key == nil {
+		id, there, err := ids.next()
+		if err != nil || !there {
 			return nil, err
 		}
-		id := strings.TrimPrefix(key.Term, documentPrefix)
-		segment, n, ok, err := s.view.locate(key.Term)
+		segment, n, ok, err := s.view.locate(documentKey(id))
 		if err != nil {
 			return nil, err
 		}

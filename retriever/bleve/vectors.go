@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -310,25 +309,20 @@ func (s *vectorSet) scanOn(ctx context.Context, v view) (more bool, err error) {
 
 // documentIDs returns ids of documents in order, those of deleted ones included.
 func (v view) documentIDs(ctx context.Context, after string, limit int) ([]string, error) {
-	start := documentPrefix
-	if after != "" {
-		start = documentKey(after) + "\x00"
-	}
-	keys, err := v.FieldDictRange(fieldID, []byte(start), []byte(documentPrefix+"\xff"))
+	keys, err := v.idsAfter(after)
 	if err != nil {
 		return nil, err
 	}
-	defer keys.Close()
 	var ids []string
 	for len(ids) < limit {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		entry, err := keys.Next()
-		if err != nil || entry == nil {
+		id, there, err := keys.next()
+		if err != nil || !there {
 			return ids, err
 		}
-		ids = append(ids, strings.TrimPrefix(entry.Term, documentPrefix))
+		ids = append(ids, id)
 	}
 	return ids, nil
 }
