@@ -2,6 +2,7 @@ package monitor_test
 
 import (
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -106,6 +107,32 @@ func TestDriftFalseAlarms(t *testing.T) {
 	t.Logf("%d false alarms in 1,000 windows", alarms)
 	if alarms > 4 {
 		t.Errorf("%d false alarms in 1,000 windows", alarms)
+	}
+}
+
+// TestDriftStaysQuietForAWeek sends seven days of 3,000 questions whose mix and
+// times differ a little from day to day and hour to hour, as they do: more work
+// makes answers slower, and some days have more questions that nothing answers.
+func TestDriftStaysQuietForAWeek(t *testing.T) {
+	d := open(t, t.TempDir(), 500)
+	random := rand.New(rand.NewPCG(4, 0))
+	windows := 0
+	for day := range 7 {
+		today := traffic{random: random, noAnswer: 0.06*random.Float64() - 0.03, probabilityLess: 0.04 * random.Float64()}
+		for hour := range 24 {
+			now := today
+			now.slower = 0.2 * math.Sin(math.Pi*float64(hour)/24)
+			now.send(t, d, 125)
+			if last := d.Last(); last.N > 0 {
+				windows++
+				if names := last.Drifted(); len(names) > 0 {
+					t.Fatalf("day %d, hour %d: %v drifted: %+v", day, hour, names, last)
+				}
+			}
+		}
+	}
+	if windows == 0 {
+		t.Error("no window was tested")
 	}
 }
 

@@ -33,6 +33,9 @@ type GoldQuestion struct {
 // A GoldSet is what feedback about an index has settled.
 type GoldSet struct {
 	Questions []GoldQuestion
+	// Refuted are stretches that are settled to be no answers, of these and of
+	// other questions.
+	Refuted []RefutedSpan
 	// Documents are those that questions name, by id, as they are now.
 	Documents map[string]retriever.Document
 	// LeftOut counts questions of which nothing could be taken: those that are
@@ -76,6 +79,18 @@ func Gold(ctx context.Context, cases []store.Case, pending bool, read ReadDocume
 			}
 			if text, stands := slice(d.Text, s.Start, s.End); ok && stands && text == s.Answer {
 				q.Answers = append(q.Answers, s)
+			}
+		}
+		for _, s := range c.Candidates {
+			if !s.Refuted && (!pending || c.State != store.CaseOpen || s.For > 0 || s.Against == 0) {
+				continue
+			}
+			d, ok, err := document(c.Index, s.DocumentID)
+			if err != nil {
+				return nil, fmt.Errorf("monitor: feedback of %q: %w", c.Index, err)
+			}
+			if text, stands := slice(d.Text, s.Start, s.End); ok && stands && (text == s.Answer || s.Answer == "") {
+				g.Refuted = append(g.Refuted, RefutedSpan{q.ID, q.Question, s})
 			}
 		}
 		for _, j := range c.Judgements {

@@ -80,3 +80,38 @@ func TestCutKeepsOffsets(t *testing.T) {
 		t.Errorf("got %+v", d)
 	}
 }
+
+// TestJudged has right and wrong stretches near each other and far apart.
+func TestJudged(t *testing.T) {
+	filler := strings.Repeat("words that fill the page ", 40)
+	text := "The tower is 300 m high and 100 m wide. " + filler + "The bridge is 20 m high."
+	wrong := func(answer string) store.Span {
+		s := spanIn(text, answer, "d")
+		s.Refuted, s.For, s.Against = true, 0, 1
+		return s
+	}
+	cases := []store.Case{
+		{ID: "1", Question: "How high is the tower?", State: store.CaseReviewed, Answers: []store.Span{spanIn(text, "300 m", "d"), spanIn(text, "300", "d")}, Candidates: []store.Span{wrong("100 m"), wrong("20 m")}},
+		{ID: "2", Question: "How long is the tower?", State: store.CaseAgreed, Candidates: []store.Span{wrong("300 m")}},
+		{ID: "3", Question: "How old?", State: store.CaseOpen, Candidates: []store.Span{{DocumentID: "d", Answer: "300", Start: 13, End: 16, Against: 0.5}}},
+	}
+	judged := func(pending bool) string {
+		gold, err := monitor.Gold(t.Context(), cases, pending, readFrom(map[string]string{"d": text}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		for _, j := range gold.Judged(60) {
+			fmt.Fprintf(&b, "%s %t %q\n", j.Question, j.Relevant, strings.Fields(j.Text)[:3])
+		}
+		return b.String()
+	}
+	// 100 m stands beside the right answer, 20 m does not.
+	want := "How high is the tower? true [\"The\" \"tower\" \"is\"]\nHow high is the tower? false [\"the\" \"page\" \"words\"]\nHow long is the tower? false [\"The\" \"tower\" \"is\"]\n"
+	if got := judged(false); got != want {
+		t.Errorf("got\n%s, want\n%s", got, want)
+	}
+	if got := judged(true); !strings.HasPrefix(got, want) || !strings.Contains(got, "How old? false") {
+		t.Errorf("with pending: got\n%s", got)
+	}
+}

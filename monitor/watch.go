@@ -50,6 +50,7 @@ type Watch struct {
 
 	mu   sync.Mutex
 	last map[string]CanaryRun // by index
+	back int                  // models that were rolled back
 }
 
 // NewWatch makes a watch over the canaries of a data directory. It does nothing
@@ -70,6 +71,13 @@ func (w *Watch) Last() map[string]CanaryRun {
 		runs[index] = run
 	}
 	return runs
+}
+
+// Rollbacks returns how often a model was put back.
+func (w *Watch) Rollbacks() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.back
 }
 
 // state is what the answers of an index depend on.
@@ -197,6 +205,9 @@ func (w *Watch) rollBack(ctx context.Context, index string, previous pipeline.Mo
 	if err != nil {
 		return fmt.Errorf("monitor: roll back to %s: %w", previous.Model.Name, err)
 	}
+	w.mu.Lock()
+	w.back++
+	w.mu.Unlock()
 	w.logger.WarnContext(ctx, "the model was rolled back", "index", index, "from", swap.Previous.Model.Hash, "to", swap.Current.Model.Hash)
 	if s.asked, s.reader, err = w.state(ctx, index); err != nil {
 		return err

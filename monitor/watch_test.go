@@ -153,6 +153,9 @@ func TestWatchRollsBack(t *testing.T) {
 				if healthy := w.Last()["hr"].Healthy(); healthy != c.rollback {
 					t.Errorf("healthy is %v, want %v", healthy, c.rollback)
 				}
+				if n := w.Rollbacks(); (n == 1) != c.rollback {
+					t.Errorf("%d models were rolled back", n)
+				}
 			})
 			if system.model != c.model {
 				t.Errorf("the model is %s, want %s", system.model, c.model)

@@ -30,6 +30,13 @@ const (
 	StandingQuarantined Standing = "quarantined"
 )
 
+// Standings returns all standings.
+func Standings() []Standing {
+	return []Standing{
+		StandingPending, StandingAccepted, StandingRejected, StandingConfirmed, StandingOverruled, StandingSuperseded, StandingQuarantined,
+	}
+}
+
 // A CaseState says how far a question is from being settled.
 type CaseState string
 
@@ -94,6 +101,8 @@ type Span struct {
 	Start, End int
 	For        float64
 	Against    float64
+	// Refuted says that it is settled to be no answer.
+	Refuted bool
 }
 
 // A Case is all that was said of one question of an index.

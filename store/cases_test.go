@@ -86,6 +86,38 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestRefuted says which stretches are settled to be no answer.
+func TestRefuted(t *testing.T) {
+	better := voiced(2, "b", Better, 20)
+	better.ReplacesStart, better.ReplacesEnd = 0, 10
+	for _, c := range []struct {
+		name  string
+		given []Feedback
+		want  []int // starts
+	}{
+		{"one voice is not enough", []Feedback{voiced(1, "a", Wrong, 0)}, nil},
+		{"two agree", []Feedback{voiced(1, "a", Wrong, 0), voiced(2, "b", Wrong, 0)}, []int{0}},
+		{"two contradict", []Feedback{voiced(1, "a", Wrong, 0), voiced(2, "b", Correct, 0)}, nil},
+		{"a review", []Feedback{reviewed(voiced(1, "a", Wrong, 0), Accepted, 9)}, []int{0}},
+		{"a review of a better one", []Feedback{voiced(1, "a", Correct, 0), reviewed(better, Accepted, 9)}, []int{0}},
+		{"a review that there is none", []Feedback{voiced(1, "a", Correct, 0), reviewed(voiced(2, "b", Unanswerable, -1), Accepted, 9)}, []int{0}},
+		{"another right answer refutes nothing", []Feedback{reviewed(voiced(1, "a", Correct, 0), Accepted, 9), voiced(2, "b", Correct, 20)}, nil},
+		{"a rejected one", []Feedback{reviewed(voiced(1, "a", Wrong, 0), Rejected, 9)}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []int
+			for _, s := range judge(c.given, Judging{})[0].Candidates {
+				if s.Refuted {
+					got = append(got, s.Start)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("refuted at %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
 func TestSpellingsOfAQuestionAreOneCase(t *testing.T) {
 	first, second, other := voiced(1, "a", Correct, 0), voiced(2, "b", Correct, 0), voiced(3, "c", Correct, 0)
 	first.Question, second.Question, other.Question = "Who built it?", "who built  it", "Who built them?"

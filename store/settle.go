@@ -84,7 +84,8 @@ func (c *Case) settle() {
 		case agree(s.For, s.Against):
 			c.Answers, agreed = append(c.Answers, s), true
 		default:
-			agreed = agreed || agree(s.Against, s.For)
+			s.Refuted = agree(s.Against, s.For)
+			agreed = agreed || s.Refuted
 			c.Candidates = append(c.Candidates, s)
 		}
 	}
@@ -147,9 +148,14 @@ func (c *Case) settleByReview() bool {
 		if right {
 			c.Answers = append(c.Answers, s)
 		} else {
+			s.Refuted = c.Unanswerable || slices.ContainsFunc(kept, func(f Feedback) bool {
+				denied, ok := f.opposes()
+				return ok && denied == claim{s.DocumentID, s.Start, s.End}
+			})
 			c.Candidates = append(c.Candidates, s)
 		}
 	}
+	c.refuteOverruled()
 	c.State = CaseReviewed
 	if slices.ContainsFunc(c.Judgements, func(j Judgement) bool {
 		return j.Standing == StandingPending && j.Disputed && j.At.After(lastReview(kept))
@@ -157,6 +163,20 @@ func (c *Case) settleByReview() bool {
 		c.State = CaseDisputed
 	}
 	return true
+}
+
+// refuteOverruled names what was taken for an answer where a review says that
+// there is none. It has no votes any more.
+func (c *Case) refuteOverruled() {
+	for _, j := range c.Judgements {
+		k, ok := j.supports()
+		if !ok || !c.Unanswerable || j.Standing != StandingOverruled {
+			continue
+		}
+		if !slices.ContainsFunc(c.Candidates, func(s Span) bool { return k == claim{s.DocumentID, s.Start, s.End} }) {
+			c.Candidates = append(c.Candidates, Span{DocumentID: k.documentID, Answer: j.Answer, Start: k.start, End: k.end, Refuted: true})
+		}
+	}
 }
 
 func lastReview(list []Feedback) time.Time {

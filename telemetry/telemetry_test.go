@@ -208,6 +208,34 @@ func TestMetricsComeWithoutIndexes(t *testing.T) {
 	}
 }
 
+// elsewhere is a pipeline whose model runs on another device than it should.
+type elsewhere struct{ telemetry.Watched }
+
+func (elsewhere) Models(context.Context) ([]pipeline.ModelStatus, error) {
+	return []pipeline.ModelStatus{{Device: "cpu"}}, nil
+}
+
+func TestDeviceFallbackIsExported(t *testing.T) {
+	for device, want := range map[string]string{"cpu": "0", "cuda:0": "1"} {
+		cfg := pipeline.DefaultConfig(builtin.Registry())
+		cfg.Data, cfg.Reader.Device = t.TempDir(), device
+		p, err := pipeline.Open(t.Context(), cfg, pipeline.WithoutReader())
+		if err != nil {
+			t.Fatal(err)
+		}
+		metrics := telemetry.NewMetrics()
+		metrics.Watch(elsewhere{p})
+		recorder := httptest.NewRecorder()
+		metrics.Handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+		if !strings.Contains(recorder.Body.String(), "\nneedle_model_device_fallback "+want+"\n") {
+			t.Errorf("%s: want %s; got %s", device, want, recorder.Body)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A collector receives traces over OTLP/HTTP.
 type collector struct {
 	mu    sync.Mutex

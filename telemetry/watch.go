@@ -15,6 +15,10 @@ import (
 type Watched interface {
 	// Model names the bundle that answers.
 	Model() pipeline.ModelRef
+	// Models describes the models that are open.
+	Models(ctx context.Context) ([]pipeline.ModelStatus, error)
+	// Config says on which device they should run.
+	Config() *pipeline.Config
 	// GateStats is the state of the queue in front of the model.
 	GateStats() infer.Stats
 	// CacheStats is the state of each cache.
@@ -35,7 +39,7 @@ type watcher struct {
 	watched Watched
 	all     []*prometheus.Desc
 
-	model, workers, running, waiting, windows, tokens, refused *prometheus.Desc
+	model, fallback, workers, running, waiting, windows, tokens, refused *prometheus.Desc
 
 	cacheHits, cacheMisses, cacheEvictions, cacheBytes, cacheLimit, cacheEntries *prometheus.Desc
 
@@ -52,6 +56,7 @@ func newWatcher(watched Watched) *watcher {
 		return d
 	}
 	w.model = desc("model_info", "The bundle that answers; always 1.", "name", "hash", "precision")
+	w.fallback = desc("model_device_fallback", "1 if a model runs on another device than the configured one, else 0.")
 	w.workers = desc("queue_workers", "Native calls that may run at a time.")
 	w.running = desc("queue_running_calls", "Native calls that run.")
 	w.waiting = desc("queue_requests", "Requests that wait for the model or are in it.")
@@ -95,6 +100,7 @@ func (w *watcher) Collect(out chan<- prometheus.Metric) {
 	if ref := w.watched.Model(); ref.Name != "" {
 		gauge(w.model, 1, ref.Name, ref.Hash, ref.Precision)
 	}
+	gauge(w.fallback, w.onAnotherDevice())
 	gate := w.watched.GateStats()
 	gauge(w.workers, float64(gate.Workers))
 	gauge(w.running, float64(gate.Running))
@@ -111,6 +117,21 @@ func (w *watcher) Collect(out chan<- prometheus.Metric) {
 		gauge(w.cacheEntries, float64(c.Entries), c.Name)
 	}
 	w.collectIndexes(gauge)
+}
+
+// onAnotherDevice is 1 if a model runs elsewhere than it should.
+func (w *watcher) onAnotherDevice() float64 {
+	// Models are described from memory, so there is nothing to wait for.
+	all, err := w.watched.Models(context.Background())
+	if err != nil {
+		return 0
+	}
+	for _, m := range all {
+		if m.Device != "" && m.Device != w.watched.Config().Reader.Device {
+			return 1
+		}
+	}
+	return 0
 }
 
 func (w *watcher) collectIndexes(gauge func(d *prometheus.Desc, v float64, labels ...string)) {

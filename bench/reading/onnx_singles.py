@@ -47,9 +47,10 @@ def main():
             flat = [window for its in cut for window in its]
             results = list(pool.map(run, flat))
             logits = iter(result[0] for result in results)
-            found = []
+            found, texts = [], []
             for index, its in enumerate(cut):
                 span = spans.best(passages[index], its, [next(logits) for _ in its])
+                texts.append(span.text if span else "")
                 if span is not None:
                     found.append((-float(span.score), index, span.text))
             score, index, text = min(found)
@@ -57,6 +58,7 @@ def main():
                 "answer": text,
                 "passage": index,
                 "score": round(-score, 4),
+                "spans": texts,
                 "windows": len(flat),
                 "tokens": sum(len(window.ids) for window in flat),
                 # Without tokenising and decoding, which Python does slowly.

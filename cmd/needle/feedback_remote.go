@@ -61,6 +61,7 @@ type spanReport struct {
 	End        int     `json:"end"`
 	For        float64 `json:"for"`
 	Against    float64 `json:"against"`
+	Refuted    bool    `json:"refuted,omitempty"`
 }
 
 func reportCases(cases []store.Case) []caseReport {

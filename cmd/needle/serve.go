@@ -93,7 +93,7 @@ func (a *app) serve(ctx context.Context, cfg *pipeline.Config) error {
 		return err
 	}
 	defer service.Close()
-	quality.shadow = service
+	quality.shadow, quality.feedback = service, newCountedFeedback(p, log)
 	watched.watch(p, quality)
 	access, closeLog, err := serverAccess(ctx, cfg, p)
 	if err != nil {

@@ -26,6 +26,7 @@ type serverMonitor struct {
 	drift     *monitor.Drift
 	questions *monitor.Questions
 	shadow    *shadowed // nil until the pipeline is open
+	feedback  *countedFeedback
 
 	mu    sync.Mutex
 	watch *monitor.Watch // nil until it runs
@@ -106,6 +107,24 @@ func (m *serverMonitor) Canaries() []telemetry.CanaryState {
 		states = append(states, telemetry.CanaryState{Index: index, Healthy: run.Healthy(), Score: run.Score, Brier: run.Brier, At: run.At})
 	}
 	return states
+}
+
+// Rollbacks counts the models that were put back.
+func (m *serverMonitor) Rollbacks() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.watch == nil {
+		return 0
+	}
+	return m.watch.Rollbacks()
+}
+
+// Feedback counts the judgements of users.
+func (m *serverMonitor) Feedback() []telemetry.FeedbackState {
+	if m.feedback == nil {
+		return nil
+	}
+	return m.feedback.counts()
 }
 
 // Drift returns the last window of live questions.

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,7 +28,7 @@ func TestShadowAndWhatIsKept(t *testing.T) {
 	if _, err := needle(t, "shadow", "start", candidate, "--config", config); err == nil || !strings.Contains(err.Error(), "no server") {
 		t.Errorf("without a server: got %v", err)
 	}
-	process(t, "serve", "--config", config, "--addr", "127.0.0.1:0")
+	server, _ := process(t, "serve", "--config", config, "--addr", "127.0.0.1:0")
 	for deadline := time.Now().Add(60 * time.Second); runningServer(t.Context(), data).URL == ""; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the server does not come up")
@@ -84,6 +86,31 @@ func TestShadowAndWhatIsKept(t *testing.T) {
 		if _, err := needle(t, append(bad, "--config", config)...); err == nil {
 			t.Errorf("%v was taken", bad)
 		}
+	}
+	// What was asked is asked again, under another configuration.
+	terse := write(t, dir, "terse.yaml", "data: "+data+"\nreader: {max_answer_tokens: 1}\n")
+	if _, err := needle(t, "compare", config, terse, "--log"); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("compare while a server holds the index: got %v", err)
+	}
+	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	var compared struct {
+		Questions int         `json:"questions"`
+		Differing []differing `json:"differing"`
+	}
+	out := mustNeedle(t, "compare", config, terse, "--log", "--json")
+	if err := json.Unmarshal([]byte(out), &compared); err != nil {
+		t.Fatal(err)
+	}
+	differs := slices.ContainsFunc(compared.Differing, func(d differing) bool {
+		return d.Question == questions[0] && d.A.Predicted == "Ada Lane" && d.B.Predicted != "Ada Lane"
+	})
+	if compared.Questions != 3 || !differs || !strings.Contains(out, "reader.max_answer_tokens") {
+		t.Errorf("compare of the log: got %s, want three questions, and the designer answered differently", out)
 	}
 }
 

@@ -90,7 +90,7 @@ weights. Equal examples and --seed give equal weights.`,
 	flags.StringVar(&o.kind, "kind", models.HeadSpan, "span, relevance or classification")
 	flags.StringVar(&o.bundle, "bundle", "", "bundle to start from, with a precision after a colon where it matters (default: the one that reads)")
 	flags.StringVar(&o.path, "path", "", "file with the examples")
-	flags.BoolVar(&o.feedback, "feedback", false, "span: learn from what feedback about the index has settled instead of --path")
+	flags.BoolVar(&o.feedback, "feedback", false, "span, relevance: learn from what feedback about the index has settled instead of --path")
 	flags.BoolVar(&o.pending, "pending", false, "with --feedback: also what nobody contradicts yet")
 	flags.StringVar(&o.out, "out", "", "directory to make for the new bundle")
 	flags.StringVar(&o.name, "name", "", "name of the new bundle (default: made of the old one's)")
@@ -110,8 +110,10 @@ weights. Equal examples and --seed give equal weights.`,
 
 func (a *app) trainHead(ctx context.Context, o trainOptions) (*trainReport, error) {
 	switch {
-	case o.feedback && (o.path != "" || o.kind != models.HeadSpan):
-		return nil, errors.New("train: head: --feedback goes with --kind span and without --path")
+	case o.feedback && o.path != "":
+		return nil, errors.New("train: head: give either --path or --feedback")
+	case o.feedback && o.kind != models.HeadSpan && o.kind != models.HeadRelevance:
+		return nil, fmt.Errorf("train: head: --feedback goes with --kind %s and %s; what users say of answers puts no labels on texts", models.HeadSpan, models.HeadRelevance)
 	case o.path == "" && !o.feedback:
 		return nil, errors.New("train: head: --path is missing: name the file with the examples")
 	case o.out == "":
@@ -122,7 +124,7 @@ func (a *app) trainHead(ctx context.Context, o trainOptions) (*trainReport, erro
 	}
 	begin := time.Now()
 	if o.feedback {
-		file, err := a.feedbackExamples(ctx, o.pending)
+		file, err := a.feedbackExamples(ctx, o.kind, o.pending)
 		if err != nil {
 			return nil, err
 		}
@@ -224,11 +226,7 @@ func (o trainOptions) task(cfg *pipeline.Config, m *openedModel) (*train.Task, e
 		return train.NewSpanTask(answeredQuestions(dataset, o.limit), m.tokenizer, options)
 	case models.HeadRelevance:
 		var pairs []train.JudgedPair
-		err := readExamples(o.path, func(line struct {
-			Question string `json:"question"`
-			Passage  string `json:"passage"`
-			Relevant *bool  `json:"relevant"`
-		}) error {
+		err := readExamples(o.path, func(line judgedLine) error {
 			if line.Question == "" || line.Passage == "" || line.Relevant == nil {
 				return errors.New(`"question", "passage" and "relevant" are needed`)
 			}

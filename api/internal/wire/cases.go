@@ -15,6 +15,7 @@ type FeedbackSpan struct {
 	End        int     `json:"end"`
 	For        float64 `json:"for"`
 	Against    float64 `json:"against"`
+	Refuted    bool    `json:"refuted,omitempty"`
 }
 
 // A FeedbackJudgement is one feedback within its case.
