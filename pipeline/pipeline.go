@@ -335,7 +335,8 @@ func (p *Pipeline) Model() ModelRef {
 }
 
 // Ready reports why questions cannot be answered at full speed: the pipeline
-// is closed, has no reader, or the model cannot be run. It reads a short text;
+// is closed, has no reader, the server that keeps the indexes is away
+// ([retriever.ErrUnavailable]), or the model cannot be run. It reads a short text;
 // the first call also runs texts of several lengths, so that no question pays for
 // first times.
 func (p *Pipeline) Ready(ctx context.Context) error {
@@ -344,6 +345,11 @@ func (p *Pipeline) Ready(ctx context.Context) error {
 		return err
 	}
 	defer release()
+	if remote, ok := p.backend.(retriever.Remote); ok {
+		if err := remote.Reach(ctx); err != nil {
+			return err
+		}
+	}
 	if m.warm.Load() && m.service.Stats().Requests > 0 {
 		// It has been run and has work: a server under load is ready, and must
 		// not be taken for dead because a check waits behind the others.

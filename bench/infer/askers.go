@@ -28,9 +28,13 @@ var loads = []load{
 type waited struct{ p50, p95, small, perSecond float64 }
 
 // askers measures closed loops: every asker sends its next request when it has
-// the answer to the one before.
-func (s *setup) askers(ctx context.Context, rounds int) error {
-	for _, l := range loads {
+// the answer to the one before. An empty name means all loads.
+func (s *setup) askers(ctx context.Context, rounds int, only string) error {
+	chosen := slices.DeleteFunc(slices.Clone(loads), func(l load) bool { return only != "" && l.name != only })
+	if len(chosen) == 0 {
+		return fmt.Errorf("there is no load %q", only)
+	}
+	for _, l := range chosen {
 		fmt.Printf("\n| %s, askers | p50 ms, gate | one at a time | p95 ms, gate | one at a time | p95 of the smallest, gate | one at a time | requests/s, gate to one at a time |\n|---|---|---|---|---|---|---|---|\n", l.name)
 		for _, askers := range []int{1, 8, 32} {
 			var gate, alone []waited

@@ -56,6 +56,7 @@ func run(ctx context.Context) error {
 	python := flag.String("python", "python3", "a Python with onnxruntime and numpy, for throughput")
 	rounds := flag.Int("rounds", 5, "how often everything is measured")
 	workers := flag.Int("workers", 2, "native calls at a time")
+	only := flag.String("load", "", "askers: only the load of this name, such as \"1 window a request\"")
 	flag.Parse()
 	s, err := open(ctx, *input, *workers)
 	if err != nil {
@@ -74,7 +75,7 @@ func run(ctx context.Context) error {
 	case "throughput":
 		return s.throughput(ctx, *python, *rounds)
 	case "askers":
-		return s.askers(ctx, *rounds)
+		return s.askers(ctx, *rounds, *only)
 	case "heads":
 		return s.heads(ctx, *rounds)
 	case "arenas":

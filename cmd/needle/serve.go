@@ -85,7 +85,9 @@ func (a *app) serve(ctx context.Context, cfg *pipeline.Config) error {
 		return err
 	}
 	defer p.Close()
-	if err := p.Ready(ctx); err != nil {
+	if err := p.Ready(ctx); errors.Is(err, retriever.ErrUnavailable) {
+		log.Warn("not ready yet", "cause", err)
+	} else if err != nil {
 		return err
 	}
 	service, err := openShadow(ctx, p, log)

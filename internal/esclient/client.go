@@ -128,6 +128,8 @@ type Request struct {
 	Body         any // nil, []byte or what can be encoded
 	// Timeout replaces that of the configuration for one attempt.
 	Timeout time.Duration
+	// Once says that a failure is not tried again.
+	Once bool
 }
 
 // Do sends a request, tries again as configured, and decodes the answer into
@@ -156,7 +158,7 @@ func (c *Client) Do(ctx context.Context, r Request, out any) error {
 			}
 			return nil
 		}
-		if !errors.Is(err, ErrUnavailable) || attempt >= c.retries {
+		if !errors.Is(err, ErrUnavailable) || attempt >= c.retries || r.Once {
 			return err
 		}
 		if err := c.Pause(ctx, attempt, asked); err != nil {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -236,9 +237,20 @@ func TestAgainstTheLibrary(t *testing.T) {
 // than Hugging Face's:
 //
 //	go test ./models/tokenizer -fuzz FuzzAgainstTheLibrary -fuzztime 10m
+//
+// NEEDLE_FUZZ_TOKENIZERS, a regular expression, leaves out those whose names do
+// not match.
 func FuzzAgainstTheLibrary(f *testing.F) {
 	l, all := startLibrary(f), everyTokenizer(f)
+	wanted, err := regexp.Compile(os.Getenv("NEEDLE_FUZZ_TOKENIZERS"))
+	if err != nil {
+		f.Fatal(err)
+	}
 	names := slices.Sorted(maps.Keys(all))
+	names = slices.DeleteFunc(names, func(name string) bool { return !wanted.MatchString(name) })
+	if len(names) == 0 {
+		f.Fatalf("no tokenizer matches %v", wanted)
+	}
 	for i, text := range slices.Concat(goldenTexts(f), modelstest.TokenizerTexts()) {
 		f.Add(uint8(i), text, text, uint8(i), uint8(i%9))
 	}

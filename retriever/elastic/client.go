@@ -24,12 +24,13 @@ type request struct {
 	method, path string
 	body         any           // nil, []byte or what can be encoded
 	timeout      time.Duration // 0 for the configured one
+	once         bool          // a failure is told at once
 }
 
 // do sends a request, tries again as configured, and decodes the answer into
 // out unless that is nil.
 func (c *client) do(ctx context.Context, r request, out any) error {
-	return known(c.Do(ctx, esclient.Request{Method: r.method, Path: r.path, Body: r.body, Timeout: r.timeout}, out))
+	return known(c.Do(ctx, esclient.Request{Method: r.method, Path: r.path, Body: r.body, Timeout: r.timeout, Once: r.once}, out))
 }
 
 // itemFault returns the error of one item of a bulk request.
