@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -180,6 +181,9 @@ func (p *Pipeline) UseModel(ctx context.Context, use ModelUse) (*ModelSwap, erro
 	if err := p.slot.swap(next); err != nil {
 		return nil, errors.Join(err, next.close(), p.config.writeChoice(before))
 	}
+	// The files were read as a whole, which is garbage now, of the size of a model;
+	// the collector would let the heap grow to twice of that before it looks.
+	debug.FreeOSMemory()
 	p.logger.InfoContext(ctx, "exchanged the model that reads", "bundle", next.from.bundle, "name", next.ref.Name, "hash", next.ref.Hash,
 		"precision", next.ref.Precision, "before", current.ref.Hash)
 	return swap, nil

@@ -67,6 +67,7 @@ func (l *Library) NewSession(graph []byte, config SessionConfig) (*Session, erro
 	}
 	defer options.Destroy()
 	session, err := ort.NewDynamicAdvancedSessionWithONNXData(graph, config.Inputs, config.Outputs, options)
+	trim() // what parsing and optimising took
 	if err != nil {
 		return nil, fmt.Errorf("ort: open session: %w: %s", ErrGraph, strings.TrimPrefix(err.Error(), "Error creating C session: "))
 	}
@@ -235,6 +236,7 @@ func (s *Session) Close() error {
 	if first {
 		<-s.idle
 		s.err = s.session.Destroy()
+		trim()
 		close(s.done)
 	}
 	<-s.done
