@@ -67,6 +67,9 @@ func (s *Server) observe(c *gin.Context) {
 		level := slog.LevelInfo
 		route := c.FullPath()
 		switch {
+		case c.GetString(keyCode) == wire.CodeOverloaded:
+			// Nothing is broken, and under overload there are many of them.
+			level = slog.LevelWarn
 		case status >= http.StatusInternalServerError:
 			level = slog.LevelError
 		case route == "/healthz" || route == "/readyz":

@@ -28,7 +28,7 @@ func soak(t *testing.T, change func(*workload.Config)) *workload.Report {
 	}
 	config := workload.Config{
 		Command: []string{self}, Env: []string{asNeedle + "=1"}, Dir: t.TempDir(), Duration: 20 * time.Second, Facts: 20,
-		Between: 6 * time.Second, Steady: 2 * time.Second, Swaps: 4 * time.Second, Seed: 1,
+		Between: 6 * time.Second, Steady: 2 * time.Second, Swaps: 4 * time.Second, Compare: 6, Seed: 1,
 	}
 	change(&config)
 	report, err := workload.Run(t.Context(), config)

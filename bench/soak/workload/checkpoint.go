@@ -12,9 +12,6 @@ import (
 	"github.com/needle-search/needle/retriever"
 )
 
-// asked is how many answers of a checkpoint the oracle is asked about, by model.
-const asked = 24
-
 // checkpoint lets the writers rest, keeps what the askers are told meanwhile,
 // stops these too, looks at what the server holds, and compares everything with
 // the oracle.
@@ -120,7 +117,7 @@ func (r *run) consult(ctx context.Context) error {
 			return err
 		}
 		// Spread over all that was asked.
-		for k := 0; k < len(ids); k += max(1, len(ids)/asked) {
+		for k := 0; k < len(ids); k += max(1, len(ids)/r.Compare) {
 			if err := r.compare(ctx, recorded[ids[k]]); err != nil {
 				return err
 			}

@@ -107,6 +107,7 @@ func (r *run) count(kind string, err error, mayLeave bool) bool {
 		c.OK++
 	case errors.Is(err, models.ErrOverloaded):
 		c.Refused++
+		r.refused.Add(1)
 	case mayLeave && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		c.Left++
 	default:

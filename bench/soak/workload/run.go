@@ -40,6 +40,9 @@ type Config struct {
 	// the part of it in which nobody writes and answers are kept for the oracle,
 	// an eighth of it when 0.
 	Between, Steady time.Duration
+	// Compare is about how many answers of a checkpoint the oracle is asked about
+	// for each model, 24 when 0.
+	Compare int
 	// Swaps is about how long a model stays, 20 s when 0.
 	Swaps time.Duration
 	Seed  uint64
@@ -57,13 +60,13 @@ func (c Config) withDefaults() (Config, error) {
 	for _, n := range []struct {
 		value    *int
 		standard int
-	}{{&c.Askers, 2}, {&c.Writers, 2}, {&c.Facts, 60}} {
+	}{{&c.Askers, 2}, {&c.Writers, 2}, {&c.Facts, 60}, {&c.Compare, 24}} {
 		if *n.value == 0 {
 			*n.value = n.standard
 		}
 	}
-	if c.Facts < 2 || c.Facts > maxFacts() || c.Askers < 1 || c.Writers < 1 {
-		return c, fmt.Errorf("workload: Facts: %d; allowed are 2 to %d, and at least one asker and writer", c.Facts, maxFacts())
+	if c.Facts < 2 || c.Facts > maxFacts() || c.Askers < 1 || c.Writers < 1 || c.Compare < 1 {
+		return c, fmt.Errorf("workload: Facts: %d; allowed are 2 to %d, and at least one asker, writer and comparison", c.Facts, maxFacts())
 	}
 	if c.Between == 0 {
 		c.Between = time.Minute
@@ -96,6 +99,7 @@ type run struct {
 	// holds it alone has a quiet server. Writing comes first.
 	traffic, writing sync.RWMutex
 
+	refused   atomic.Int64
 	recording atomic.Bool
 	mu        sync.Mutex
 	recorded  map[string]recording

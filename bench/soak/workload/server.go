@@ -39,7 +39,8 @@ func start(ctx context.Context, c Config, name string, cacheBytes int64) (s *ser
 	if err != nil {
 		return nil, fmt.Errorf("workload: %w", err)
 	}
-	settings := fmt.Sprintf("data: %q\nlimits: {cache_bytes: %d}\nserver: {addr: \"127.0.0.1:0\"}\ntelemetry: {pprof: %q}\nlog: {level: warn}\n", data, cacheBytes, profiles)
+	// Other work on the machine must not leave nothing but refusals to check.
+	settings := fmt.Sprintf("data: %q\nlimits: {cache_bytes: %d, max_wait: 10s}\nserver: {addr: \"127.0.0.1:0\"}\ntelemetry: {pprof: %q}\nlog: {level: warn}\n", data, cacheBytes, profiles)
 	config := filepath.Join(dir, "needle.yaml")
 	if err := os.WriteFile(config, []byte(settings), 0o600); err != nil {
 		return nil, fmt.Errorf("workload: %w", err)

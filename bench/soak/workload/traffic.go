@@ -20,10 +20,17 @@ import (
 func (r *run) asker(ctx context.Context, random *rand.Rand) {
 	for !r.end.Load() {
 		r.traffic.RLock()
+		before := r.refused.Load()
 		r.one(ctx, random)
 		r.traffic.RUnlock()
+		if r.refused.Load() > before {
+			r.rest(backOff)
+		}
 	}
 }
+
+// backOff is how long an asker waits after a refusal.
+const backOff = 200 * time.Millisecond
 
 // one sends one request of a random kind.
 func (r *run) one(ctx context.Context, random *rand.Rand) {
