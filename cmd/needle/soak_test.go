@@ -27,7 +27,7 @@ func soak(t *testing.T, change func(*workload.Config)) *workload.Report {
 		t.Fatal(err)
 	}
 	config := workload.Config{
-		Command: []string{self}, Env: []string{asNeedle + "=1"}, Dir: t.TempDir(), Duration: 20 * time.Second, Facts: 20,
+		Command: []string{self}, Env: []string{asNeedle + "=1"}, Dir: t.TempDir(), Duration: 20 * time.Second, Facts: 12,
 		Between: 6 * time.Second, Steady: 2 * time.Second, Swaps: 4 * time.Second, Compare: 6, Seed: 1,
 	}
 	change(&config)
@@ -57,7 +57,7 @@ func TestSoak(t *testing.T) {
 // of generations: the soak must not pass.
 func TestSoakSeesStaleAnswers(t *testing.T) {
 	report := soak(t, func(c *workload.Config) {
-		c.Duration = 6 * time.Second
+		c.Duration, c.Between, c.Facts, c.Compare = 5*time.Second, 5*time.Second, 6, 1
 		c.Via = func(server string) string {
 			u, err := url.Parse(server)
 			if err != nil {
