@@ -16,6 +16,7 @@ import (
 
 // measured is what was measured of one system on one corpus.
 type measured struct {
+	Run      string  `json:"run,omitempty"`
 	System   string  `json:"system"`
 	Passages int     `json:"passages"`
 	Mode     string  `json:"mode"`
@@ -57,7 +58,7 @@ func compare(ctx context.Context, o options, dir, mode string, n int) (results [
 		}
 		log.Printf("%s %d %s: indexed in %.1f s (%.0f/s, %.1f s of CPU), %d MB", system, n, mode, took.Seconds, float64(n)/took.Seconds, took.CPUSeconds, took.DiskMB)
 		jobs = append(jobs, j)
-		results = append(results, &measured{System: system, Passages: n, Mode: mode, Index: took})
+		results = append(results, &measured{Run: o.run, System: system, Passages: n, Mode: mode, Index: took})
 	}
 	if o.rounds == 0 {
 		return results, nil

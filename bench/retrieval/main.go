@@ -30,9 +30,9 @@ type job struct {
 
 // options are the command's flags.
 type options struct {
-	data, work, out, python string
-	sizes, modes, systems   string
-	rounds, questions       int
+	data, work, out, python, run string
+	sizes, modes, systems        string
+	rounds, questions            int
 }
 
 func main() {
@@ -44,6 +44,7 @@ func main() {
 	flag.StringVar(&o.data, "data", "", "folder of the shared data sets")
 	flag.StringVar(&o.work, "work", "", "folder for corpora and indexes, which are kept and used again")
 	flag.StringVar(&o.out, "out", "", "JSON file for the results")
+	flag.StringVar(&o.run, "run", "", "a name for this run in the results, which may hold several")
 	flag.StringVar(&o.python, "python", "python3", "a Python that has requirements.txt")
 	flag.StringVar(&o.sizes, "n", "10000,100000", "numbers of passages")
 	flag.StringVar(&o.modes, "modes", "stop,keep", "whether stop words are removed")

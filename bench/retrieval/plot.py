@@ -23,7 +23,8 @@ def main():
         for row, key in enumerate(["p50_ms", "p99_ms"]):
             axis = axes[row][column]
             for system, name in NAMES.items():
-                points = sorted((r["passages"], r[key]) for r in results if r["system"] == system and r["mode"] == mode)
+                # A later run of the same system and passages takes the place of the one before.
+                points = sorted({r["passages"]: r[key] for r in results if r["system"] == system and r["mode"] == mode}.items())
                 if not points:
                     continue
                 x = [n for n, _ in points]

@@ -21,7 +21,8 @@
 #                      NEEDLE_ES_DIR, and the users elastic, needle_writer and
 #                      needle_reader (who may do what Needle needs, and read, on
 #                      indexes test-*) with the password needle-test. It needs
-#                      openssl
+#                      openssl and javac: a plugin of ours is added, without
+#                      which this server cannot make API keys
 #     ES_JAVA_HOME     the Java to run with; default: the one on the PATH
 #
 # A server that was killed is started again, on the same address and with what it
@@ -101,6 +102,7 @@ cluster.routing.allocation.disk.threshold_enabled: false
 cluster.max_shards_per_node: 5000
 YAML
   if [ "$security" = true ]; then
+    plugin
     secure
   fi
   if [ "$(id -u)" -eq 0 ]; then
@@ -109,6 +111,29 @@ YAML
     chmod 755 "$dir"
   fi
   launch
+}
+
+# plugin adds what the distribution lacks to make API keys.
+plugin() {
+  local here made name=needle-test
+  here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/test-plugin
+  [ -d "$home/plugins/$name" ] && return
+  made=$(mktemp -d "$home/plugin.XXXXXX")
+  mkdir "$made/classes"
+  "$ES_JAVA_HOME/bin/javac" -cp "$home/lib/*" -d "$made/classes" "$here/EmailAnalysis.java"
+  "$ES_JAVA_HOME/bin/jar" cf "$made/$name.jar" -C "$made/classes" .
+  rm -r "$made/classes"
+  cat >"$made/plugin-descriptor.properties" <<PROPERTIES
+name=$name
+description=analysis of e-mail addresses, for tests
+version=1
+elasticsearch.version=$version
+java.version=17
+classname=EmailAnalysis
+PROPERTIES
+  chmod -R a+rX "$made"
+  mkdir -p "$home/plugins"
+  mv -T "$made" "$home/plugins/$name" 2>/dev/null || rm -r "$made"
 }
 
 # secure makes certificates and the password of the user elastic.
@@ -130,8 +155,7 @@ YAML
   )
   ES_PATH_CONF=$dir/config "$home/bin/elasticsearch-keystore" create -s >/dev/null
   echo "$password" | ES_PATH_CONF=$dir/config "$home/bin/elasticsearch-keystore" add -x bootstrap.password >/dev/null
-  # Users of files: this distribution lacks the analysis that the index of other
-  # users and of API keys needs.
+  # Users of files: they are there from the start.
   cat >>"$dir/config/roles.yml" <<'YAML'
 needle_writer:
   indices:

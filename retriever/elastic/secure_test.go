@@ -5,13 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,25 +81,31 @@ func (s *secured) config(t *testing.T) elastic.Config {
 	return c
 }
 
-// keyProxy stands in front of the server and lets only one API key pass, in place
-// of which the server gets a password: the distribution for integration tests
-// cannot make API keys.
-func (s *secured) keyProxy(t *testing.T, key string) string {
+// apiKey makes an API key that may do what Needle needs and no more, and returns
+// it as it is written into requests.
+func (s *secured) apiKey(t *testing.T, privileges string) string {
 	t.Helper()
-	target, err := url.Parse(s.url)
+	body := `{"name": "needle", "role_descriptors": {"needle": {"indices": [{"names": ["test-*"], "privileges": [` + privileges + `]}]}}}`
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/_security/api_key", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	forward := httputil.NewSingleHostReverseProxy(target)
-	forward.Transport = s.client.Transport
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.EqualFold(r.Header.Get("Authorization"), "ApiKey "+key) { // the client writes APIKey
-			r.SetBasicAuth("needle_writer", "needle-test")
-		}
-		forward.ServeHTTP(w, r)
-	}))
-	t.Cleanup(proxy.Close)
-	return proxy.URL
+	request.SetBasicAuth("elastic", "needle-test")
+	request.Header.Set("Content-Type", "application/json")
+	response, err := s.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var key struct{ Encoded string }
+	if err := json.Unmarshal(data, &key); err != nil || key.Encoded == "" {
+		t.Fatalf("no API key was made: %s", data)
+	}
+	return key.Encoded
 }
 
 func TestSecured(t *testing.T) {
@@ -144,22 +149,30 @@ func TestSecured(t *testing.T) {
 	}
 
 	t.Setenv("NEEDLE_TEST_ES_WRONG", "wrong")
-	t.Setenv("NEEDLE_TEST_ES_KEY", "bmVlZGxlOmtleQ==")
+	t.Setenv("NEEDLE_TEST_ES_KEY", s.apiKey(t, `"create_index", "delete_index", "read", "write", "view_index_metadata", "maintenance", "manage"`))
+	t.Setenv("NEEDLE_TEST_ES_READ_KEY", s.apiKey(t, `"read", "view_index_metadata"`))
 	byKey := c
-	byKey.Addresses, byKey.CAFile = []string{s.keyProxy(t, "bmVlZGxlOmtleQ==")}, ""
 	byKey.Username, byKey.PasswordEnv, byKey.APIKeyEnv = "", "", "NEEDLE_TEST_ES_KEY"
-	if got := fmt.Sprint(search(t, reopen(t, byKey), "text")); got != "[a#0 b#0]" {
-		t.Errorf("hits by API key = %s, want [a#0 b#0]", got)
+	keyed := reopen(t, byKey)
+	if err := keyed.Upsert(t.Context(), []retriever.Entry{retrievertest.Entry("k", "text")}); err != nil {
+		t.Errorf("Upsert by API key: %v", err)
+	}
+	if got := fmt.Sprint(search(t, keyed, "text")); got != "[a#0 b#0 k#0]" {
+		t.Errorf("hits by API key = %s, want [a#0 b#0 k#0]", got)
+	}
+	if n, err := keyed.Delete(t.Context(), []string{"k"}); err != nil || n != 1 {
+		t.Errorf("Delete by API key = %d, %v", n, err)
 	}
 	for name, test := range map[string]struct {
 		change func(*elastic.Config)
 		want   string
 	}{
-		"wrong password":    {func(c *elastic.Config) { c.PasswordEnv = "NEEDLE_TEST_ES_WRONG" }, "password_env"},
-		"no user":           {func(c *elastic.Config) { c.Username, c.PasswordEnv = "", "" }, "401"},
-		"wrong key":         {func(c *elastic.Config) { c.Username, c.PasswordEnv, c.APIKeyEnv = "", "", "NEEDLE_TEST_ES_WRONG" }, "api_key_env"},
-		"no authority":      {func(c *elastic.Config) { c.CAFile = "" }, "certificate"},
-		"wrong fingerprint": {func(c *elastic.Config) { c.CAFile, c.CAFingerprint = "", strings.Repeat("ab", 32) }, "ca_fingerprint"},
+		"wrong password":        {func(c *elastic.Config) { c.PasswordEnv = "NEEDLE_TEST_ES_WRONG" }, "password_env"},
+		"no user":               {func(c *elastic.Config) { c.Username, c.PasswordEnv = "", "" }, "401"},
+		"wrong key":             {func(c *elastic.Config) { c.Username, c.PasswordEnv, c.APIKeyEnv = "", "", "NEEDLE_TEST_ES_WRONG" }, "api_key_env"},
+		"key of few privileges": {func(c *elastic.Config) { c.Username, c.PasswordEnv, c.APIKeyEnv = "", "", "NEEDLE_TEST_ES_READ_KEY" }, "privileges"},
+		"no authority":          {func(c *elastic.Config) { c.CAFile = "" }, "certificate"},
+		"wrong fingerprint":     {func(c *elastic.Config) { c.CAFile, c.CAFingerprint = "", strings.Repeat("ab", 32) }, "ca_fingerprint"},
 		"plain HTTP": {func(c *elastic.Config) {
 			c.CAFile, c.Addresses = "", []string{"http" + strings.TrimPrefix(s.url, "https")}
 		}, "not available"},
