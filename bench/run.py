@@ -11,8 +11,8 @@ Leave the machine alone while it measures.
 """
 
 import argparse
+import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -58,8 +58,13 @@ class Bench:
             if not (directory / "needle.json").is_file():
                 say(f"export {directory.name}")
                 call(sys.executable, "export.py", self.checkpoint, directory, *more, cwd=ROOT / "training")
-        # Hugot takes the greatest length from it.
-        shutil.copy(self.checkpoint / "config.json", self.fused)
+        # Hugot takes the greatest length from it, and refuses a key without a value.
+        # It knows no pairs, of which the tokenizer is told to cut the second.
+        tokenizer = json.loads((self.fused / "tokenizer.json").read_text(encoding="utf-8"))
+        tokenizer["truncation"] = tokenizer["padding"] = None
+        (self.fused / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+        config = json.loads((self.checkpoint / "config.json").read_text(encoding="utf-8"))
+        (self.fused / "config.json").write_text(json.dumps({k: v for k, v in config.items() if v is not None}), encoding="utf-8")
 
     def hugot(self):
         """Build the peer, if its tokenizers are there: a library in Rust that it links."""

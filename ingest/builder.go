@@ -200,7 +200,16 @@ func (b *Builder) Err() error {
 // Fill sets the text, the sections and the pages of a document, and its title
 // if it has none: the first of the outermost headings, or else the fallback.
 func (b *Builder) Fill(doc *Extracted, fallback string) {
-	doc.Text = strings.TrimRight(b.out.String(), "\n")
+	text := b.out.String()
+	doc.Text = strings.TrimRight(text, "\n")
+	// What an empty page at the end was set apart by is gone.
+	end := b.runes - (len(text) - len(doc.Text))
+	for i := len(b.pages) - 1; i >= 0 && b.pages[i] > end; i-- {
+		b.pages[i] = end
+	}
+	for i := len(b.sections) - 1; i >= 0 && b.sections[i].Start > end; i-- {
+		b.sections[i].Start = end
+	}
 	doc.Sections, doc.Pages = b.sections, b.pages
 	if doc.Title = CleanLine(doc.Title); doc.Title == "" {
 		doc.Title = b.title

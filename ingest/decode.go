@@ -69,9 +69,6 @@ func decodeText(data []byte) (Text, error) {
 		if IsBinary(data) {
 			return Text{}, ErrBinary
 		}
-		if IsBinary(data) {
-			return Text{}, ErrBinary
-		}
 		if !nearlyUTF8(text.Text) {
 			if decoded, name, ok := DecodeBytes(data, ""); ok && strings.TrimSpace(decoded) != "" {
 				return Text{Text: decoded, Encoding: name}, nil

@@ -66,10 +66,10 @@ type Config struct {
 	CacheDir string `yaml:"-"`
 }
 
-// DefaultConfig returns the defaults: 5 minutes, 512 MiB, 50 files in
+// DefaultConfig returns the defaults: 5 minutes, 256 MiB, 50 files in
 // a sandbox, no OCR.
 func DefaultConfig() Config {
-	return Config{Timeout: 5 * time.Minute, MemoryMiB: 512, SandboxFiles: 50, OCRTimeout: 30 * time.Minute}
+	return Config{Timeout: 5 * time.Minute, MemoryMiB: 256, SandboxFiles: 50, OCRTimeout: 30 * time.Minute}
 }
 
 // Validate checks the values. The error has one line for every fault, with the

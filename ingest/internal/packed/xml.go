@@ -17,10 +17,29 @@ import (
 // maxXMLDepth is how deep elements may nest; documents have some dozens.
 const maxXMLDepth = 512
 
+// maxToken is how many bytes one tag, comment or stretch of text may have. The
+// decoder holds it as a whole, and several times that while it grows.
+const maxToken = 16 << 20
+
+// A bounded reader ends reading when a token does not.
+type bounded struct {
+	r   io.Reader
+	run int // bytes since the last token
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.run += n; b.run > maxToken {
+		return n, fmt.Errorf("%w: a tag or a stretch of text has more than %d bytes", ingest.ErrBomb, maxToken)
+	}
+	return n, err
+}
+
 // An XML reads elements one after the other. Entities other than the five of
 // XML are an error, so nothing can be made to expand.
 type XML struct {
 	decoder *xml.Decoder
+	input   *bounded
 	depth   int
 	name    string
 }
@@ -36,7 +55,8 @@ func (z *Zip) XML(ctx context.Context, name string) (x *XML, done func() error, 
 
 // NewXML reads XML from elsewhere; the name is for messages.
 func NewXML(name string, r io.Reader) *XML {
-	d := xml.NewDecoder(r)
+	in := &bounded{r: r}
+	d := xml.NewDecoder(in)
 	d.CharsetReader = func(label string, input io.Reader) (io.Reader, error) {
 		encoding, err := htmlindex.Get(label)
 		if err != nil {
@@ -44,7 +64,7 @@ func NewXML(name string, r io.Reader) *XML {
 		}
 		return encoding.NewDecoder().Reader(input), nil
 	}
-	return &XML{decoder: d, name: name}
+	return &XML{decoder: d, input: in, name: name}
 }
 
 // Optional returns nil for the error of a part that is not there.
@@ -95,7 +115,7 @@ func (x *XML) Each(element func(Element) error, text func(string)) error {
 	}
 	defer func() { x.depth-- }()
 	for {
-		token, err := x.decoder.Token()
+		token, err := x.token()
 		if errors.Is(err, io.EOF) && x.depth == 1 {
 			return nil
 		}
@@ -118,10 +138,16 @@ func (x *XML) Each(element func(Element) error, text func(string)) error {
 	}
 }
 
+func (x *XML) token() (xml.Token, error) {
+	t, err := x.decoder.Token()
+	x.input.run = 0
+	return t, err
+}
+
 // Skip reads to the end of the current element.
 func (x *XML) Skip() error {
 	for open := 1; open > 0; {
-		token, err := x.decoder.Token()
+		token, err := x.token()
 		if err != nil {
 			return x.describe(err)
 		}
@@ -154,6 +180,8 @@ func (x *XML) describe(err error) error {
 		return fmt.Errorf("%s: it defines entities of its own, which are not expanded: line %d: %s", x.name, syntax.Line, syntax.Msg)
 	case errors.As(err, &syntax):
 		return fmt.Errorf("%s: %w: broken XML in line %d: %s", x.name, ErrBroken, syntax.Line, syntax.Msg)
+	case errors.Is(err, ingest.ErrBomb) && !strings.HasPrefix(err.Error(), x.name):
+		return fmt.Errorf("%s: %w", x.name, err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%s: %w", x.name, ErrBroken)
 	}
