@@ -178,10 +178,10 @@ func (a *app) openCollection(ctx context.Context, c *collection, options ...pipe
 	}
 	if len(c.documents) > 0 {
 		fmt.Fprintf(os.Stderr, "%d documents indexed in %s\n", len(c.documents), elapsed(time.Since(begin)))
-	}
-	if err := fillVectors(ctx, p, ""); err != nil && !errors.Is(err, pipeline.ErrNoVectors) {
-		closeAll()
-		return nil, nil, err
+		if err := fillVectors(ctx, p, ""); err != nil && !errors.Is(err, pipeline.ErrNoVectors) {
+			closeAll()
+			return nil, nil, err
+		}
 	}
 	return p, closeAll, nil
 }
