@@ -108,7 +108,8 @@ func (r *run) breakOff(ctx context.Context) error {
 	address := strings.TrimPrefix(r.server.url, "http://")
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return err
+		// A dialer has words of its own for a context that ended.
+		return errors.Join(ctx.Err(), err)
 	}
 	const head = "POST /v1/indexes/broken/bulk HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100000\r\n\r\n{\"id\": \"half"
 	_, err = conn.Write([]byte(head))
