@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/needle-search/needle/api/client"
 	"github.com/needle-search/needle/models"
 )
 
@@ -13,6 +14,9 @@ import (
 type Count struct {
 	OK      int `json:"ok"`
 	Refused int `json:"refused,omitempty"`
+	// Late are those that limits.timeout ended, which a busy machine does to bulk
+	// requests.
+	Late int `json:"late,omitempty"`
 	// Left are those whose client went away on purpose.
 	Left   int `json:"left,omitempty"`
 	Failed int `json:"failed,omitempty"`
@@ -102,12 +106,15 @@ func (r *run) count(kind string, err error, mayLeave bool) bool {
 		r.report.Requests[kind] = c
 	}
 	failed := false
+	var problem *client.Error
 	switch {
 	case err == nil:
 		c.OK++
 	case errors.Is(err, models.ErrOverloaded):
 		c.Refused++
 		r.refused.Add(1)
+	case errors.As(err, &problem) && problem.Code == "deadline_exceeded":
+		c.Late++
 	case mayLeave && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		c.Left++
 	default:
