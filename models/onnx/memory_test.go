@@ -3,6 +3,7 @@
 package onnx_test
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -114,5 +115,38 @@ func TestMemoryThatLeaksIsSeen(t *testing.T) {
 	})
 	if t.Logf("%d requests that leak took %d kB more", plateauRequests, more>>10); more <= plateauAllowed {
 		t.Errorf("a leak of %d kB was not seen: %d kB", plateauRequests*tensor>>10, more>>10)
+	}
+}
+
+// TestClosedModelsGiveMemoryBack opens and closes a model again and again, each
+// time on another thread, as a server does whose model is exchanged. The C library
+// keeps what a thread has freed unless it is told not to.
+func TestClosedModelsGiveMemoryBack(t *testing.T) {
+	const warm, rounds, allowed = 4, 12, 30 << 20
+	bundle := builtinBundle(t)
+	e := models.Encoding{IDs: make([]int32, 300), TypeIDs: make([]int32, 300), Sequences: make([]int8, 300), Offsets: make([]models.Offset, 300)}
+	path, before := library(t), 0
+	for round := range rounds {
+		if round == warm {
+			before = nativeMemory(t)
+		}
+		done := make(chan error)
+		go func() {
+			// Not unlocked: the thread ends with the goroutine.
+			runtime.LockOSThread()
+			model, err := onnx.Open(t.Context(), onnx.Config{LibraryPath: path}, bundle)
+			if err == nil {
+				_, err = model.Run(t.Context(), []models.Encoding{e})
+				err = errors.Join(err, model.Close())
+			}
+			done <- err
+		}()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	more := nativeMemory(t) - before
+	if t.Logf("%d models that were opened and closed took %d kB more", rounds-warm, more>>10); more > allowed {
+		t.Errorf("that is more than %d kB", allowed>>10)
 	}
 }
