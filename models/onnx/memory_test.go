@@ -122,7 +122,7 @@ func TestMemoryThatLeaksIsSeen(t *testing.T) {
 // time on another thread, as a server does whose model is exchanged. The C library
 // keeps what a thread has freed unless it is told not to.
 func TestClosedModelsGiveMemoryBack(t *testing.T) {
-	const warm, rounds, allowed = 4, 12, 30 << 20
+	const warm, rounds, allowed = 4, 12, 12 << 20
 	bundle := builtinBundle(t)
 	e := models.Encoding{IDs: make([]int32, 300), TypeIDs: make([]int32, 300), Sequences: make([]int8, 300), Offsets: make([]models.Offset, 300)}
 	path, before := library(t), 0

@@ -81,6 +81,7 @@ func Load(path string) (*Library, error) {
 	if err := checkFormat(full); err != nil {
 		return nil, fmt.Errorf("ort: load %s: %w: %w", path, ErrLibrary, err)
 	}
+	mapLarge()
 	ort.SetSharedLibraryPath(full)
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return nil, fmt.Errorf("ort: load %s: %w: %s", path, ErrLibrary, explain(err))
