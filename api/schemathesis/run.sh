@@ -10,7 +10,8 @@ seconds=${2:-45}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+# A server that is ending still writes.
+trap '[ -z "$server" ] || { kill "$server" 2>/dev/null && wait "$server"; } || true; rm -rf "$work"' EXIT
 "$needle" keys create --name contract --role admin --all-groups --json --data "$work/data" >"$work/key"
 key=$(sed -n 's/.*"\(needle_[a-z0-9_]*\)".*/\1/p' "$work/key")
 printf '{"id":"a","text":"The boiler in Brno is inspected by Jana Dvorakova.","metadata":{"year":2024,"site":"brno"}}\n' >"$work/a.jsonl"
