@@ -258,7 +258,7 @@ func TestBadFilesAmongGood(t *testing.T) {
 }
 
 // process starts needle as a process of its own.
-func process(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
+func process(t *testing.T, args ...string) (*exec.Cmd, *lockedBuffer) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -266,7 +266,7 @@ func process(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	}
 	cmd := exec.Command(self, args...)
 	cmd.Env = append(os.Environ(), asNeedle+"=1")
-	var out bytes.Buffer
+	var out lockedBuffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
