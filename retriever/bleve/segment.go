@@ -58,8 +58,11 @@ func (p *segmentPlugin) NewUsing(documents []index.Document, config map[string]a
 	if err != nil {
 		return nil, 0, fmt.Errorf("make a segment of %d records: %w", len(records), err)
 	}
+	size := uint64(len(w.out))
+	// The segment has it, and another may have the writer.
+	w.out = nil
 	p.writers.Put(w)
-	return made, uint64(len(w.out)), nil
+	return made, size, nil
 }
 
 // MergeUsing implements [scorch.SegmentPlugin]. It runs in scorch's background,
