@@ -163,13 +163,10 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 		}
 	}
 	units := offsetConverter{index: found.index, unit: request.OffsetUnit}
-	if err := units.answers(ctx, result.Answers, result.Rejected); err != nil {
+	if err := units.result(ctx, result); err != nil {
 		return nil, err
 	}
-	if err := units.candidates(ctx, result.Candidates); err != nil {
-		return nil, err
-	}
-	if !ranked.bypassed(p) && ranked.coverage == nil && len(found.warnings) == 0 {
+	if !ranked.bypassed(p) && ranked.coverage == nil && len(found.warnings) == 0 && len(units.deleted) == 0 {
 		// When the vectors are ready the answer may be another, in the same
 		// generation of the index.
 		known.store(found, result)

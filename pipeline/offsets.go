@@ -2,6 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/needle-search/needle/retriever"
@@ -14,6 +17,8 @@ type offsetConverter struct {
 	index retriever.Index
 	unit  string
 	texts map[string]string
+	// deleted are the documents that were not there any more.
+	deleted []string
 }
 
 func (c *offsetConverter) identity() bool { return c.unit == "" || c.unit == CodePoints }
@@ -77,24 +82,65 @@ func (c *offsetConverter) place(ctx context.Context, documentID string, start, e
 	return nil
 }
 
-func (c *offsetConverter) answers(ctx context.Context, lists ...[]Answer) error {
-	for _, list := range lists {
-		for i := range list {
-			a := &list[i]
-			if err := c.place(ctx, a.DocumentID, &a.Start, &a.End, &a.Source); err != nil {
-				return err
-			}
-			c.within(a.Context, &a.ContextStart, &a.ContextEnd)
-		}
+// gone reports whether a document was deleted after its passages were found, and
+// notes it. It must not be shown any more.
+func (c *offsetConverter) gone(err error, documentID string) bool {
+	if !errors.Is(err, retriever.ErrDocumentNotFound) {
+		return false
 	}
+	if !slices.Contains(c.deleted, documentID) {
+		c.deleted = append(c.deleted, documentID)
+	}
+	return true
+}
+
+// warnings tells which documents were gone.
+func (c *offsetConverter) warnings() []string {
+	if len(c.deleted) == 0 {
+		return nil
+	}
+	return []string{"documents were deleted while the request was worked on, and are left out; ask again: " + strings.Join(c.deleted, ", ")}
+}
+
+// result changes the offsets of all that a result has.
+func (c *offsetConverter) result(ctx context.Context, result *Result) (err error) {
+	if result.Answers, err = c.answers(ctx, result.Answers); err != nil {
+		return err
+	}
+	if result.Rejected, err = c.answers(ctx, result.Rejected); err != nil {
+		return err
+	}
+	if result.Candidates, err = c.candidates(ctx, result.Candidates); err != nil {
+		return err
+	}
+	result.Answerable = result.Answerable && len(result.Answers) > 0
+	result.Warnings = append(result.Warnings, c.warnings()...)
 	return nil
 }
 
-func (c *offsetConverter) candidates(ctx context.Context, list []Candidate) error {
-	for i := range list {
-		if err := c.place(ctx, list[i].DocumentID, &list[i].Start, &list[i].End, &list[i].Source); err != nil {
-			return err
+func (c *offsetConverter) answers(ctx context.Context, list []Answer) ([]Answer, error) {
+	kept := list[:0]
+	for _, a := range list {
+		if err := c.place(ctx, a.DocumentID, &a.Start, &a.End, &a.Source); c.gone(err, a.DocumentID) {
+			continue
+		} else if err != nil {
+			return nil, err
 		}
+		c.within(a.Context, &a.ContextStart, &a.ContextEnd)
+		kept = append(kept, a)
 	}
-	return nil
+	return kept, nil
+}
+
+func (c *offsetConverter) candidates(ctx context.Context, list []Candidate) ([]Candidate, error) {
+	kept := list[:0]
+	for _, x := range list {
+		if err := c.place(ctx, x.DocumentID, &x.Start, &x.End, &x.Source); c.gone(err, x.DocumentID) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		kept = append(kept, x)
+	}
+	return kept, nil
 }

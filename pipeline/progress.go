@@ -37,7 +37,8 @@ func (t *teller) candidates(ctx context.Context) error {
 	for i, h := range t.hits {
 		list[i] = candidate(h)
 	}
-	if err := t.units.candidates(ctx, list); err != nil {
+	list, err := t.units.candidates(ctx, list)
+	if err != nil {
 		return err
 	}
 	t.request.Progress(Progress{Candidates: list})
@@ -50,7 +51,7 @@ func (t *teller) answers(ctx context.Context) func(reader.Reading) {
 		result := copyResult(t.base)
 		t.pipeline.fillAnswers(ctx, t.profile, result, t.request, t.hits, t.passages, reading)
 		result.Complete = false
-		if err := t.units.answers(ctx, result.Answers, result.Rejected); err != nil {
+		if err := t.units.result(ctx, result); err != nil {
 			return // the end of the request reports it
 		}
 		now := slices.Concat(result.Answers, result.Rejected)

@@ -115,7 +115,7 @@ func (p *Pipeline) Read(ctx context.Context, request ReadRequest) (result *Resul
 	for _, d := range documents {
 		units.texts[d.ID] = d.Text
 	}
-	if err := units.answers(ctx, result.Answers, result.Rejected); err != nil {
+	if err := units.result(ctx, result); err != nil {
 		return nil, err
 	}
 	result.TimingsMS["total"] = milliseconds(time.Since(begin))

@@ -105,9 +105,10 @@ func (p *Pipeline) Search(ctx context.Context, request SearchRequest) (result *S
 		result.Hits = append(result.Hits, candidate(h))
 	}
 	units := offsetConverter{index: found.index, unit: request.OffsetUnit}
-	if err := units.candidates(ctx, result.Hits); err != nil {
+	if result.Hits, err = units.candidates(ctx, result.Hits); err != nil {
 		return nil, err
 	}
+	result.Warnings = append(result.Warnings, units.warnings()...)
 	result.TimingsMS["total"] = milliseconds(time.Since(begin))
 	return result, nil
 }
