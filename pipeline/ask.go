@@ -166,7 +166,7 @@ func (p *Pipeline) Ask(ctx context.Context, request Request) (result *Result, er
 	if err := units.result(ctx, result); err != nil {
 		return nil, err
 	}
-	if !ranked.bypassed(p) && ranked.coverage == nil && len(found.warnings) == 0 && len(units.deleted) == 0 {
+	if !ranked.bypassed(p) && ranked.coverage == nil && len(found.warnings) == 0 && len(units.lost) == 0 {
 		// When the vectors are ready the answer may be another, in the same
 		// generation of the index.
 		known.store(found, result)

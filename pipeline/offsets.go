@@ -17,31 +17,32 @@ type offsetConverter struct {
 	index retriever.Index
 	unit  string
 	texts map[string]string
-	// deleted are the documents that were not there any more.
-	deleted []string
+	// lost are the documents that were deleted or got another text after their
+	// passages were found.
+	lost []string
 }
+
+// errChanged says that a document's text is another one than the offsets were
+// counted in.
+var errChanged = errors.New("the document was changed")
 
 func (c *offsetConverter) identity() bool { return c.unit == "" || c.unit == CodePoints }
 
-// convert changes ascending offsets in a document's text.
-func (c *offsetConverter) convert(ctx context.Context, documentID string, offsets ...*int) error {
-	if c.identity() {
-		return nil
-	}
-	text, ok := c.texts[documentID]
+// document returns the text of a document as it is now.
+func (c *offsetConverter) document(ctx context.Context, id string) (string, error) {
+	text, ok := c.texts[id]
 	if !ok {
-		document, err := c.index.Document(ctx, documentID)
+		document, err := c.index.Document(ctx, id)
 		if err != nil {
-			return err
+			return "", err
 		}
 		text = document.Text
 		if c.texts == nil {
 			c.texts = make(map[string]string)
 		}
-		c.texts[documentID] = text
+		c.texts[id] = text
 	}
-	c.within(text, offsets...)
-	return nil
+	return text, nil
 }
 
 // within changes ascending offsets in a given text.
@@ -69,37 +70,60 @@ func (c *offsetConverter) within(text string, offsets ...*int) {
 }
 
 // place changes the offsets of a stretch of a document, those in its page too.
-func (c *offsetConverter) place(ctx context.Context, documentID string, start, end *int, source *SourceRef) error {
-	if c.identity() || source.StartInPage == nil {
-		return c.convert(ctx, documentID, start, end)
+// The stretch must still be what the document has there: nothing is counted in
+// another text than the one that was found.
+func (c *offsetConverter) place(ctx context.Context, documentID, stretch string, start, end *int, source *SourceRef) error {
+	if c.identity() {
+		return nil
 	}
-	page := *start - *source.StartInPage
-	if err := c.convert(ctx, documentID, &page, start, end); err != nil {
+	text, err := c.document(ctx, documentID)
+	if err != nil {
 		return err
 	}
+	if !strings.HasPrefix(text[byteAt(text, *start):], stretch) {
+		return errChanged
+	}
+	if source.StartInPage == nil {
+		c.within(text, start, end)
+		return nil
+	}
+	page := *start - *source.StartInPage
+	c.within(text, &page, start, end)
 	inPage, endInPage := *start-page, *end-page
 	source.StartInPage, source.EndInPage = &inPage, &endInPage
 	return nil
 }
 
-// gone reports whether a document was deleted after its passages were found, and
-// notes it. It must not be shown any more.
+// byteAt returns the byte at which a code point of a text begins, its length
+// where it has not so many.
+func byteAt(text string, codePoint int) int {
+	for i := range text {
+		if codePoint == 0 {
+			return i
+		}
+		codePoint--
+	}
+	return len(text)
+}
+
+// gone reports whether a document was deleted or changed after its passages were
+// found, and notes it. It must not be shown any more.
 func (c *offsetConverter) gone(err error, documentID string) bool {
-	if !errors.Is(err, retriever.ErrDocumentNotFound) {
+	if !errors.Is(err, retriever.ErrDocumentNotFound) && !errors.Is(err, errChanged) {
 		return false
 	}
-	if !slices.Contains(c.deleted, documentID) {
-		c.deleted = append(c.deleted, documentID)
+	if !slices.Contains(c.lost, documentID) {
+		c.lost = append(c.lost, documentID)
 	}
 	return true
 }
 
 // warnings tells which documents were gone.
 func (c *offsetConverter) warnings() []string {
-	if len(c.deleted) == 0 {
+	if len(c.lost) == 0 {
 		return nil
 	}
-	return []string{"documents were deleted while the request was worked on, and are left out; ask again: " + strings.Join(c.deleted, ", ")}
+	return []string{"documents were deleted or changed while the request was worked on, and are left out; ask again: " + strings.Join(c.lost, ", ")}
 }
 
 // result changes the offsets of all that a result has.
@@ -121,7 +145,7 @@ func (c *offsetConverter) result(ctx context.Context, result *Result) (err error
 func (c *offsetConverter) answers(ctx context.Context, list []Answer) ([]Answer, error) {
 	kept := list[:0]
 	for _, a := range list {
-		if err := c.place(ctx, a.DocumentID, &a.Start, &a.End, &a.Source); c.gone(err, a.DocumentID) {
+		if err := c.place(ctx, a.DocumentID, a.Text, &a.Start, &a.End, &a.Source); c.gone(err, a.DocumentID) {
 			continue
 		} else if err != nil {
 			return nil, err
@@ -135,7 +159,7 @@ func (c *offsetConverter) answers(ctx context.Context, list []Answer) ([]Answer,
 func (c *offsetConverter) candidates(ctx context.Context, list []Candidate) ([]Candidate, error) {
 	kept := list[:0]
 	for _, x := range list {
-		if err := c.place(ctx, x.DocumentID, &x.Start, &x.End, &x.Source); c.gone(err, x.DocumentID) {
+		if err := c.place(ctx, x.DocumentID, x.Text, &x.Start, &x.End, &x.Source); c.gone(err, x.DocumentID) {
 			continue
 		} else if err != nil {
 			return nil, err

@@ -25,8 +25,11 @@ func TestOffsetsOfDeletedDocuments(t *testing.T) {
 	units := offsetConverter{index: oneDocument{}, unit: Bytes}
 	result := &Result{
 		Answerable: true,
-		Answers:    []Answer{{DocumentID: "gone", Start: 1, End: 2}, {DocumentID: "there", Start: 7, End: 11}, {DocumentID: "gone", Start: 3, End: 4}},
-		Candidates: []Candidate{{DocumentID: "there", Start: 0, End: 11}, {DocumentID: "gone", Start: 0, End: 11}},
+		Answers: []Answer{
+			{DocumentID: "gone", Start: 1, End: 2, Text: "r"}, {DocumentID: "there", Start: 7, End: 11, Text: "12 m"},
+			{DocumentID: "gone", Start: 3, End: 4, Text: "ß"},
+		},
+		Candidates: []Candidate{{DocumentID: "there", Start: 0, End: 11, Text: "Größe: 12 m"}, {DocumentID: "gone", Start: 0, End: 11}},
 	}
 	if err := units.result(t.Context(), result); err != nil {
 		t.Fatal(err)
@@ -43,5 +46,25 @@ func TestOffsetsOfDeletedDocuments(t *testing.T) {
 	result = &Result{Answerable: true, Answers: []Answer{{DocumentID: "gone", Start: 1, End: 2}}}
 	if err := units.result(t.Context(), result); err != nil || result.Answerable || len(result.Answers) != 0 {
 		t.Errorf("got %+v, %v; want no answer left", result, err)
+	}
+}
+
+// TestOffsetsOfChangedDocuments: offsets are not counted in another text than the
+// one that was found, whether it became shorter, longer or only another.
+func TestOffsetsOfChangedDocuments(t *testing.T) {
+	for _, unit := range []string{Bytes, UTF16} {
+		for _, stretch := range []Answer{
+			{DocumentID: "there", Start: 7, End: 11, Text: "14 m"}, {DocumentID: "there", Start: 200, End: 204, Text: "12 m"},
+			{DocumentID: "there", Start: 9, End: 13, Text: "12 m"}, {DocumentID: "there", Start: 9, End: 15, Text: " m und"},
+		} {
+			units := offsetConverter{index: oneDocument{}, unit: unit}
+			result := &Result{Answerable: true, Answers: []Answer{stretch}}
+			if err := units.result(t.Context(), result); err != nil {
+				t.Fatal(err)
+			}
+			if len(result.Answers) != 0 || result.Answerable || len(result.Warnings) != 1 || !strings.Contains(result.Warnings[0], "changed") {
+				t.Errorf("%s, %+v: got %+v with the warnings %q; want it left out with a warning", unit, stretch, result.Answers, result.Warnings)
+			}
+		}
 	}
 }
