@@ -191,7 +191,7 @@ func TestCanariesCatchFaults(t *testing.T) {
 			// Every answer is given, and none is believed.
 			broken := pipeline.Profile{
 				Bundle: "renamed", Retriever: "bleve", Ranker: pipeline.RankerNone, BM25Weight: 1,
-				Answer: pipeline.Logistic{Intercept: -9}, NoAnswer: pipeline.Logistic{Intercept: -9}, NoAnswerThreshold: 0.5,
+				Answer: pipeline.Logistic{Intercept: -9}, NoAnswer: pipeline.NoAnswer{Intercept: -9}, NoAnswerThreshold: 0.5,
 			}
 			r.AddProfile(broken)
 			// The vectors of the handbook may be there or not yet.

@@ -211,7 +211,7 @@ func (p *Pipeline) fillAnswers(ctx context.Context, profile Profile, result *Res
 	result.Truncated = reading.Truncated
 	result.NoAnswerProbability = 1
 	if len(spans) > 0 {
-		result.NoAnswerProbability = profile.NoAnswer.probability(fused[0], 0)
+		result.NoAnswerProbability = profile.NoAnswer.probability(fused[0], evidence(spans[0], hits[spans[0].Candidate], bestBM25))
 	}
 	result.Answerable = len(spans) > 0 && result.NoAnswerProbability < profile.NoAnswerThreshold
 
@@ -254,6 +254,10 @@ func answer(s reader.Span, h retriever.Hit) Answer {
 	from, to := s.Start-h.Start, s.End-h.Start
 	left := wordBorder(text, max(0, from-contextRunes), from, 1)
 	right := wordBorder(text, min(len(text), to+contextRunes), to, -1)
+	scores := Scores{Scores: h.Scores, SpanLogit: s.Logit, NullLogit: s.Null}
+	if scores.Relevance == nil && s.Relevance != 0 {
+		scores.Relevance = &s.Relevance
+	}
 	return Answer{
 		Text:         s.Text,
 		DocumentID:   h.DocumentID,
@@ -264,7 +268,7 @@ func answer(s reader.Span, h retriever.Hit) Answer {
 		ContextStart: from - left,
 		ContextEnd:   to - left,
 		Source:       source(h, s.Start, s.End),
-		Scores:       Scores{Scores: h.Scores, SpanLogit: s.Logit, NullLogit: s.Null},
+		Scores:       scores,
 	}
 }
 

@@ -288,7 +288,7 @@ func (m *loadedModel) assemble(config *Config, opts openOptions, tokenizer model
 	if err != nil {
 		return err
 	}
-	if m.reader, err = reader.New(tokenizer, m.service, span, config.Reader.Config); err != nil {
+	if m.reader, err = reader.New(tokenizer, m.service, span, m.relevance, config.Reader.Config); err != nil {
 		return err
 	}
 	if info.Device != config.Reader.Device {

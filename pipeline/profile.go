@@ -18,11 +18,13 @@ import (
 // probabilities are logistic regressions:
 //
 //	P(answer correct)   = 1 / (1 + exp(-(Answer.Intercept + Answer.Fused*fused + Answer.Share*ln(share))))
-//	P(no answer at all) = 1 / (1 + exp(-(NoAnswer.Intercept + NoAnswer.Fused*best)))
+//	P(no answer at all) = 1 / (1 + exp(-(NoAnswer.Intercept + NoAnswer.Fused*fused + NoAnswer.Margin*margin + ...)))
 //
 // share is exp(fused) over the sum of exp(fused) of all answers of the question
-// and exp(0) for the null answer: a rival answer elsewhere lowers it. best is
-// the greatest fused score of all windows read. This is Platt scaling (Platt
+// and exp(0) for the null answer: a rival answer elsewhere lowers it. The
+// second is that of the first answer, so of the greatest fused score of all
+// windows read: whether there is an answer at all weighs the same evidence
+// otherwise than which answer is the best. This is Platt scaling (Platt
 // 1999) with the question's other answers as a second feature.
 type Profile struct {
 	// Bundle is the content hash of the bundle; empty fits every bundle, which
@@ -44,7 +46,7 @@ type Profile struct {
 	VectorWeight    float64  `json:"vector_weight,omitempty"`
 	RelevanceWeight float64  `json:"relevance_weight,omitempty"`
 	Answer          Logistic `json:"answer"`
-	NoAnswer        Logistic `json:"no_answer"`
+	NoAnswer        NoAnswer `json:"no_answer"`
 	// NoAnswerThreshold is the no-answer probability from which on a question
 	// counts as not answerable.
 	NoAnswerThreshold float64 `json:"no_answer_threshold"`
@@ -59,12 +61,37 @@ type Logistic struct {
 	Share     float64 `json:"share,omitempty"`
 }
 
+// NoAnswer holds the coefficients of the logistic regression of "no answer at
+// all". Profiles that were fitted before the evidence had weights of its own
+// have Fused alone.
+type NoAnswer struct {
+	Intercept float64 `json:"intercept"`
+	Fused     float64 `json:"fused,omitempty"`
+	Margin    float64 `json:"margin,omitempty"`
+	BM25      float64 `json:"bm25,omitempty"`
+	Vector    float64 `json:"vector,omitempty"`
+	Relevance float64 `json:"relevance,omitempty"`
+}
+
+func (n NoAnswer) probability(fused float64, first ObservedSpan) float64 {
+	z := n.Intercept + n.Fused*fused
+	for i, value := range first.values() {
+		z += *n.weights()[i] * value
+	}
+	return 1 / (1 + math.Exp(-z))
+}
+
+// weights are those of [ObservedSpan.values].
+func (n *NoAnswer) weights() []*float64 {
+	return []*float64{&n.Margin, &n.BM25, &n.Vector, &n.Relevance}
+}
+
 // fallbackProfile orders by the reader alone and takes its margin at face
 // value.
 func fallbackProfile() Profile {
 	return Profile{
 		Answer:            Logistic{Fused: 1},
-		NoAnswer:          Logistic{Fused: -1},
+		NoAnswer:          NoAnswer{Fused: -1},
 		NoAnswerThreshold: 0.5,
 		Fitted:            "not fitted: the reader's margin is taken at face value",
 	}
@@ -114,6 +141,8 @@ type ObservedSpan struct {
 	Correct                         bool
 }
 
+func (s ObservedSpan) values() []float64 { return []float64{s.Margin, s.BM25, s.Vector, s.Relevance} }
+
 // errTooFew says that a profile cannot be fitted.
 var errTooFew = errors.New("pipeline: fit profile: at least 50 questions with and 50 without an answer are needed")
 
@@ -134,25 +163,25 @@ func FitProfile(observations []Observation) (Profile, error) {
 		return Profile{}, fmt.Errorf("%w; there are %d and %d", errTooFew, answered, len(observations)-answered)
 	}
 	best := fitWeights(observations)
-	var answer, noAnswer []sample
+	var answer []sample
+	var first []ObservedSpan
+	var absent []bool
 	for _, o := range observations {
 		features, top, ok := best.top(o)
 		if !ok {
 			continue
 		}
 		answer = append(answer, sample{[]float64{1, features[0], features[1]}, top.Correct})
-		noAnswer = append(noAnswer, sample{[]float64{1, features[0]}, !o.Answered})
+		first, absent = append(first, top), append(absent, !o.Answered)
 	}
 	a, err := fitLogistic(answer)
 	if err != nil {
 		return Profile{}, err
 	}
-	n, err := fitLogistic(noAnswer)
-	if err != nil {
+	if best.NoAnswer, err = fitNoAnswer(first, absent); err != nil {
 		return Profile{}, err
 	}
 	best.Answer = Logistic{a[0], a[1], a[2]}
-	best.NoAnswer = Logistic{Intercept: n[0], Fused: n[1]}
 	best.NoAnswerThreshold = 0.5
 	if best.Answer.Fused+best.Answer.Share <= 0 || best.Answer.Fused < 0 || best.Answer.Share < 0 {
 		// A negative weight would order answers against their score; drop the
@@ -166,6 +195,39 @@ func FitProfile(observations []Observation) (Profile, error) {
 		best.Answer = Logistic{Intercept: a[0], Fused: a[1]}
 	}
 	return best, nil
+}
+
+// fitNoAnswer fits the regression of "no answer at all" on the evidence for the
+// first answer of every question. Evidence never speaks for the opposite of what
+// it says: what would get such a weight gets none.
+func fitNoAnswer(first []ObservedSpan, absent []bool) (NoAnswer, error) {
+	var n NoAnswer
+	used := slices.DeleteFunc([]int{0, 1, 2, 3}, func(i int) bool {
+		return !slices.ContainsFunc(first, func(s ObservedSpan) bool { return s.values()[i] != first[0].values()[i] })
+	})
+	for {
+		samples := make([]sample, len(first))
+		for i, s := range first {
+			x := []float64{1}
+			for _, k := range used {
+				x = append(x, s.values()[k])
+			}
+			samples[i] = sample{x, absent[i]}
+		}
+		w, err := fitLogistic(samples)
+		if err != nil {
+			return n, err
+		}
+		wrong := slices.IndexFunc(w[1:], func(v float64) bool { return v > 0 })
+		if wrong < 0 {
+			n.Intercept = w[0]
+			for i, k := range used {
+				*n.weights()[k] = w[i+1]
+			}
+			return n, nil
+		}
+		used = slices.Delete(used, wrong, wrong+1)
+	}
 }
 
 // top returns the features of the first answer: its fused score and ln(share).

@@ -80,7 +80,7 @@ func (p Profile) validate() error {
 	case !(p.NoAnswerThreshold > 0 && p.NoAnswerThreshold <= 1):
 		return fmt.Errorf("%w: no_answer_threshold: %v; allowed is more than 0, at most 1", ErrInvalidProfile, p.NoAnswerThreshold)
 	}
-	for _, v := range []float64{p.BM25Weight, p.Answer.Intercept, p.Answer.Fused, p.Answer.Share, p.NoAnswer.Intercept, p.NoAnswer.Fused} {
+	for _, v := range []float64{p.BM25Weight, p.Answer.Intercept, p.Answer.Fused, p.VectorWeight, p.RelevanceWeight, p.Answer.Share, p.NoAnswer.Intercept, p.NoAnswer.Fused, p.NoAnswer.Margin, p.NoAnswer.BM25, p.NoAnswer.Vector, p.NoAnswer.Relevance} {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return fmt.Errorf("%w: a weight is not a finite number", ErrInvalidProfile)
 		}

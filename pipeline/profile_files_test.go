@@ -35,7 +35,7 @@ func TestProfilesOfTheDataDirectory(t *testing.T) {
 	}
 	profile := pipeline.Profile{
 		Bundle: bundle.Hash, Retriever: config.Retriever.Type, Ranker: pipeline.RankerNone,
-		Answer: pipeline.Logistic{Intercept: -2}, NoAnswer: pipeline.Logistic{Intercept: 5}, NoAnswerThreshold: 0.5, Fitted: "a test",
+		Answer: pipeline.Logistic{Intercept: -2}, NoAnswer: pipeline.NoAnswer{Intercept: 5}, NoAnswerThreshold: 0.5, Fitted: "a test",
 	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)

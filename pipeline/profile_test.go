@@ -34,7 +34,7 @@ func TestFitProfile(t *testing.T) {
 	if p.BM25Weight <= 1 {
 		t.Errorf("BM25 weight %v; the right answers have the best scores, so it should count", p.BM25Weight)
 	}
-	if p.Answer.Fused+p.Answer.Share <= 0 || p.NoAnswer.Fused >= 0 {
+	if p.Answer.Fused+p.Answer.Share <= 0 || p.NoAnswer.Margin >= 0 || p.NoAnswer.BM25 >= 0 || p.NoAnswer.Vector != 0 {
 		t.Errorf("better scores must mean more probable answers: %+v", p)
 	}
 	again, err := pipeline.FitProfile(observations(4000))
@@ -61,6 +61,37 @@ func TestFittedProbabilities(t *testing.T) {
 	}
 	if n := float64(len(list)); math.Abs(stated-right)/n > 0.01 {
 		t.Errorf("mean stated probability %.3f, share of right answers %.3f", stated/n, right/n)
+	}
+}
+
+// TestNoAnswerHasWeightsOfItsOwn: the relevance that tells whether there is an
+// answer, and not which it is, counts for the one and not for the other.
+func TestNoAnswerHasWeightsOfItsOwn(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	list := observations(4000)
+	for i, o := range list {
+		relevance := random.NormFloat64() - 1
+		if o.Answered {
+			relevance += 2
+		}
+		for j := range o.Spans {
+			list[i].Spans[j].Relevance = relevance
+		}
+	}
+	p, err := pipeline.FitProfile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.NoAnswer.Relevance > -1 || p.NoAnswer.Margin >= 0 || p.RelevanceWeight != 0 {
+		t.Errorf("got the weights %+v of no answer and %v of the relevance among the answers; want it to count for the first alone", p.NoAnswer, p.RelevanceWeight)
+	}
+	for i := range list {
+		for j := range list[i].Spans {
+			list[i].Spans[j].Relevance *= -1
+		}
+	}
+	if p, err = pipeline.FitProfile(list); err != nil || p.NoAnswer.Relevance != 0 {
+		t.Errorf("got the weight %v, %v for a relevance that says the opposite; want none", p.NoAnswer.Relevance, err)
 	}
 }
 

@@ -183,12 +183,9 @@ func moved(spans []reader.Span, before []int, n int) []reader.Span {
 
 // evidence is what a span and its passage bring to the fused score.
 func evidence(s reader.Span, h retriever.Hit, bestBM25 float64) ObservedSpan {
-	e := ObservedSpan{Margin: s.Margin(), BM25: relative(h.Scores.BM25, bestBM25)}
+	e := ObservedSpan{Margin: s.Margin(), BM25: relative(h.Scores.BM25, bestBM25), Relevance: s.Relevance}
 	if h.Scores.Vector != nil {
 		e.Vector = *h.Scores.Vector
-	}
-	if h.Scores.Relevance != nil {
-		e.Relevance = *h.Scores.Relevance
 	}
 	return e
 }

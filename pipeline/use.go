@@ -361,9 +361,14 @@ func (p Profile) judge(reading reader.Reading) (eval.Prediction, float64) {
 	}
 	fused := make([]float64, len(reading.Spans))
 	for i, s := range reading.Spans {
-		fused[i] = p.fused(ObservedSpan{Margin: s.Margin(), BM25: 1})
+		fused[i] = p.fused(alone(s))
 	}
-	return eval.Prediction{Text: reading.Forced.Text, NoAnswer: p.NoAnswer.probability(fused[0], 0)}, p.Answer.probability(fused[0], logShares(fused)[0])
+	return eval.Prediction{Text: reading.Forced.Text, NoAnswer: p.NoAnswer.probability(fused[0], alone(reading.Spans[0]))}, p.Answer.probability(fused[0], logShares(fused)[0])
+}
+
+// alone is the evidence for a span whose passage was not retrieved.
+func alone(s reader.Span) ObservedSpan {
+	return ObservedSpan{Margin: s.Margin(), BM25: 1, Relevance: s.Relevance}
 }
 
 // Models describes the models in use: the reader's, if there is one, and then

@@ -68,7 +68,7 @@ func TestParity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := reader.New(tok, model, head.(models.SpanHead), reader.DefaultConfig())
+	r, err := reader.New(tok, model, head.(models.SpanHead), nil, reader.DefaultConfig())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,9 @@ type Span struct {
 	// Logit is start logit + end logit; Null is the same of the null answer of
 	// the window that the span was found in.
 	Logit, Null float64
+	// Relevance is the logit of the relevance head for that window, 0 if the
+	// reader has none.
+	Relevance float64
 }
 
 // Margin is the evidence for the span against "no answer here"; above 0 the
@@ -77,18 +80,21 @@ type Reader struct {
 	tokenizer models.Tokenizer
 	model     models.Inferencer
 	head      models.SpanHead
+	relevance models.RelevanceHead
 	config    Config
 }
 
-// New returns a reader. It fails if the configuration does not fit the model.
-func New(tokenizer models.Tokenizer, model models.Inferencer, head models.SpanHead, config Config) (*Reader, error) {
+// New returns a reader. A relevance head of the same language model may be nil;
+// with it spans carry the relevance of their window, at no run of the model. New
+// fails if the configuration does not fit the model.
+func New(tokenizer models.Tokenizer, model models.Inferencer, head models.SpanHead, relevance models.RelevanceHead, config Config) (*Reader, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("reader: %w", err)
 	}
 	if limit := model.Info().MaxLength; limit > 0 && config.MaxSeqLength > limit {
 		return nil, fmt.Errorf("reader: max_seq_length: %d; the model %q reads at most %d tokens", config.MaxSeqLength, model.Info().Name, limit)
 	}
-	return &Reader{tokenizer: tokenizer, model: model, head: head, config: config}, nil
+	return &Reader{tokenizer: tokenizer, model: model, head: head, relevance: relevance, config: config}, nil
 }
 
 // Tokenizer returns the tokenizer that the reader was made with.
@@ -242,6 +248,15 @@ func (r *Reader) spans(w window, passage retriever.Passage, outputs models.Outpu
 	if err != nil {
 		return nil, err
 	}
+	var relevance float32
+	if r.relevance != nil {
+		if relevance, err = r.relevance.Relevance(outputs, w.encoding); err != nil {
+			return nil, err
+		}
+		if relevance != relevance {
+			return nil, errors.New("the relevance head gave a logit that is not a number")
+		}
+	}
 	found := make([]Span, 0, len(best))
 	runes := newRuneIndex(passage.Text)
 	for _, s := range best {
@@ -256,6 +271,7 @@ func (r *Reader) spans(w window, passage retriever.Passage, outputs models.Outpu
 			Text:      passage.Text[runes.byteOffset(start):runes.byteOffset(end)],
 			Logit:     float64(s.logit),
 			Null:      float64(nullLogit(logits)),
+			Relevance: float64(relevance),
 		})
 	}
 	return found, nil

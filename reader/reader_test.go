@@ -27,7 +27,7 @@ func open(t testing.TB, config reader.Config, options modelstest.Options, answer
 	tokenizer := modelstest.NewTokenizer()
 	model := modelstest.NewLanguageModel(options)
 	t.Cleanup(func() { model.Close() })
-	r, err := reader.New(tokenizer, model, modelstest.NewSpanHead(tokenizer, answers...), config)
+	r, err := reader.New(tokenizer, model, modelstest.NewSpanHead(tokenizer, answers...), nil, config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +49,34 @@ func summary(reading reader.Reading, passages []retriever.Passage, atLeast float
 		}
 	}
 	return list
+}
+
+// TestRelevanceOfSpans: a span carries what the relevance head says of its window.
+func TestRelevanceOfSpans(t *testing.T) {
+	const question = "who designed the tower?"
+	tokenizer, model := modelstest.NewTokenizer(), modelstest.NewLanguageModel(modelstest.Options{})
+	t.Cleanup(func() { model.Close() })
+	head := modelstest.NewSpanHead(tokenizer, modelstest.Span{Answer: "Gustave Eiffel", Score: 8}, modelstest.Span{Answer: "Bakers", Score: 3})
+	r, err := reader.New(tokenizer, model, head, modelstest.RelevanceHead{}, reader.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	passages := []retriever.Passage{passage("a", 0, "Bakers bake."), passage("b", 0, "Gustave Eiffel designed the tower.")}
+	reading, err := r.Read(t.Context(), question, passages, reader.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	relevance := map[string]float64{}
+	for _, s := range reading.Spans {
+		relevance[s.Text] = s.Relevance
+	}
+	if relevance["Gustave Eiffel"] <= relevance["Bakers"] {
+		t.Errorf("got the relevances %v; the passage that shares the question's words should have the greater one", relevance)
+	}
+	plain, _ := open(t, reader.DefaultConfig(), modelstest.Options{}, modelstest.Span{Answer: "Bakers", Score: 3})
+	if reading, err = plain.Read(t.Context(), question, passages, reader.Options{}); err != nil || reading.Spans[0].Relevance != 0 {
+		t.Errorf("without a relevance head: got %+v, %v; want none", reading.Spans, err)
+	}
 }
 
 func TestRead(t *testing.T) {
@@ -198,7 +226,7 @@ func TestNewRefusesWrongConfig(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			config := reader.DefaultConfig()
 			tt.change(&config)
-			_, err := reader.New(tokenizer, model, modelstest.NewSpanHead(tokenizer), config)
+			_, err := reader.New(tokenizer, model, modelstest.NewSpanHead(tokenizer), nil, config)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got error %v, want one that names %q", err, tt.want)
 			}
@@ -216,7 +244,7 @@ func TestSpanProperties(t *testing.T) {
 		model := modelstest.NewLanguageModel(modelstest.Options{})
 		defer model.Close()
 		words := rapid.SliceOfN(rapid.StringMatching(`[a-cé東🗼]{1,4}`), 1, 60)
-		r, err := reader.New(tokenizer, model, modelstest.NewSpanHead(tokenizer, modelstest.Span{Answer: rapid.StringMatching(`[a-c]{1,2}`).Draw(t, "answer"), Score: 5}), config)
+		r, err := reader.New(tokenizer, model, modelstest.NewSpanHead(tokenizer, modelstest.Span{Answer: rapid.StringMatching(`[a-c]{1,2}`).Draw(t, "answer"), Score: 5}), nil, config)
 		if err != nil {
 			t.Fatal(err)
 		}

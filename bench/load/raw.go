@@ -67,7 +67,7 @@ func openRaw(ctx context.Context, c *client.Client, questions []string) (raw *ra
 	if raw.service, err = infer.New(model, infer.Config{}); err != nil {
 		return nil, errors.Join(err, model.Close())
 	}
-	if raw.reader, err = reader.New(cutter, raw.service, head.(models.SpanHead), reader.DefaultConfig()); err != nil {
+	if raw.reader, err = reader.New(cutter, raw.service, head.(models.SpanHead), nil, reader.DefaultConfig()); err != nil {
 		return nil, errors.Join(err, raw.service.Close())
 	}
 	for _, question := range questions {
