@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
-	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -97,10 +96,10 @@ func (g guarded) checkFeedback(ctx context.Context, f store.Feedback) error {
 	if f.Answer == "" {
 		return nil
 	}
-	if text, ok := slice(d.Text, f.Start, f.End); !ok || text != f.Answer {
+	if text, ok := d.Slice(f.Start, f.End); !ok || text != f.Answer {
 		return fmt.Errorf("%w: answer: is not what stands at start %d to end %d of the document, in code points", store.ErrInvalidRecord, f.Start, f.End)
 	}
-	if _, ok := slice(d.Text, f.ReplacesStart, f.ReplacesEnd); !ok && f.ReplacesEnd != 0 {
+	if _, ok := d.Slice(f.ReplacesStart, f.ReplacesEnd); !ok && f.ReplacesEnd != 0 {
 		return fmt.Errorf("%w: replaces_start, replaces_end: %d to %d is no stretch of the document, in code points", store.ErrInvalidRecord, f.ReplacesStart, f.ReplacesEnd)
 	}
 	return nil
@@ -114,22 +113,4 @@ func hashedUser(by, user string) string {
 	}
 	sum := sha256.Sum256([]byte(by + "\x00" + user))
 	return hex.EncodeToString(sum[:8])
-}
-
-// slice returns a stretch of a text by code points.
-func slice(text string, start, end int) (string, bool) {
-	if start < 0 || end <= start || end > utf8.RuneCountInString(text) {
-		return "", false
-	}
-	at, from := 0, 0
-	for i := range text {
-		if at == start {
-			from = i
-		}
-		if at == end {
-			return text[from:i], true
-		}
-		at++
-	}
-	return text[from:], true
 }

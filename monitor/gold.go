@@ -11,7 +11,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/needle-search/needle/eval"
 	"github.com/needle-search/needle/retriever"
@@ -77,7 +76,7 @@ func Gold(ctx context.Context, cases []store.Case, pending bool, read ReadDocume
 			if err != nil {
 				return nil, fmt.Errorf("monitor: feedback of %q: %w", c.Index, err)
 			}
-			if text, stands := slice(d.Text, s.Start, s.End); ok && stands && text == s.Answer {
+			if text, stands := d.Slice(s.Start, s.End); ok && stands && text == s.Answer {
 				q.Answers = append(q.Answers, s)
 			}
 		}
@@ -89,7 +88,7 @@ func Gold(ctx context.Context, cases []store.Case, pending bool, read ReadDocume
 			if err != nil {
 				return nil, fmt.Errorf("monitor: feedback of %q: %w", c.Index, err)
 			}
-			if text, stands := slice(d.Text, s.Start, s.End); ok && stands && (text == s.Answer || s.Answer == "") {
+			if text, stands := d.Slice(s.Start, s.End); ok && stands && (text == s.Answer || s.Answer == "") {
 				g.Refuted = append(g.Refuted, RefutedSpan{q.ID, q.Question, s})
 			}
 		}
@@ -126,24 +125,6 @@ func undisputed(c store.Case) (spans []store.Span, none bool) {
 		none = none && (j.Verdict == store.Unanswerable || j.Standing != store.StandingPending)
 	}
 	return spans, none && slices.ContainsFunc(c.Judgements, func(j store.Judgement) bool { return j.Standing == store.StandingPending })
-}
-
-// slice returns a stretch of a text by code points.
-func slice(text string, start, end int) (string, bool) {
-	if start < 0 || end <= start || end > utf8.RuneCountInString(text) {
-		return "", false
-	}
-	at, from := 0, 0
-	for i := range text {
-		if at == start {
-			from = i
-		}
-		if at == end {
-			return text[from:i], true
-		}
-		at++
-	}
-	return text[from:], true
 }
 
 // SQuAD is a data set in the format of SQuAD 2.0.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // A Document is what a user gives: the unit of update and deletion.
@@ -35,6 +36,15 @@ type Document struct {
 	// Pages holds the code point at which each page starts, in order; empty
 	// where the original has no pages.
 	Pages []int
+}
+
+// Slice returns the stretch of the text from code point start up to, without,
+// end; ok is false if the text has no such stretch or it would be empty.
+func (d Document) Slice(start, end int) (text string, ok bool) {
+	if start < 0 || end <= start || end > utf8.RuneCountInString(d.Text) {
+		return "", false
+	}
+	return SliceRunes(d.Text, start, end), true
 }
 
 // MaxIDBytes is the longest document id in bytes.

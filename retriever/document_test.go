@@ -168,3 +168,19 @@ func TestPageAt(t *testing.T) {
 		}
 	}
 }
+
+func TestDocumentSlice(t *testing.T) {
+	d := retriever.Document{Text: "aä日🐞."}
+	for _, test := range []struct {
+		start, end int
+		want       string
+		ok         bool
+	}{
+		{0, 5, "aä日🐞.", true}, {1, 3, "ä日", true}, {3, 4, "🐞", true}, {4, 5, ".", true},
+		{0, 6, "", false}, {-1, 2, "", false}, {2, 2, "", false}, {3, 1, "", false}, {5, 6, "", false},
+	} {
+		if text, ok := d.Slice(test.start, test.end); text != test.want || ok != test.ok {
+			t.Errorf("Slice(%d, %d): got %q, %v; want %q, %v", test.start, test.end, text, ok, test.want, test.ok)
+		}
+	}
+}

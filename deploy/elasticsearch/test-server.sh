@@ -38,7 +38,8 @@ password=needle-test
 heap=${NEEDLE_ES_HEAP:-512m}
 user=needle-es
 
-fail() { echo "test-server.sh: $*" >&2; exit 1; }
+# shellcheck source=deploy/test-server.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../test-server.sh"
 
 # as_user runs a command as somebody other than root.
 as_user() {
@@ -59,16 +60,12 @@ java_home() {
   dirname "$(dirname "$(readlink -f "$java")")"
 }
 
-running() { [ -s "$dir/pid" ] && kill -0 "$(cat "$dir/pid")" 2>/dev/null; }
-
 start() {
   if running; then
     cat "$dir/url"
     return
   fi
-  for tool in mvn unzip curl; do
-    command -v "$tool" >/dev/null || fail "$tool is missing"
-  done
+  need mvn unzip curl
   ES_JAVA_HOME=$(java_home)
   export ES_JAVA_HOME
   mkdir -p "$dir" "$(dirname "$home")"
@@ -211,18 +208,7 @@ launch() {
 }
 
 stop() {
-  if running; then
-    local pid
-    pid=$(cat "$dir/pid")
-    kill "$pid"
-    for _ in $(seq 60); do
-      kill -0 "$pid" 2>/dev/null || break
-      sleep 0.5
-    done
-    if kill -0 "$pid" 2>/dev/null; then
-      kill -9 "$pid"
-    fi
-  fi
+  end 60
   rm -rf "$dir/pid" "$dir/url" "$dir/data"
 }
 

@@ -19,44 +19,25 @@ dir=${NEEDLE_S3_DIR:-${TMPDIR:-/tmp}/needle-s3}
 port=${NEEDLE_S3_PORT:-19097}
 url=http://127.0.0.1:$port
 
-fail() { echo "test-server.sh: $*" >&2; exit 1; }
-
-running() { [ -s "$dir/pid" ] && kill -0 "$(cat "$dir/pid")" 2>/dev/null; }
+# shellcheck source=deploy/test-server.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../test-server.sh"
 
 start() {
   if running; then
     echo "$url"
     return
   fi
-  for tool in go curl; do
-    command -v "$tool" >/dev/null || fail "$tool is missing"
-  done
+  need go curl
   mkdir -p "$dir/data" "$dir/meta"
   [ -x "$dir/versitygw" ] || (cd "$dir" && GOBIN=$dir GOFLAGS= go install "github.com/versity/versitygw/cmd/versitygw@$version" >&2)
   ROOT_ACCESS_KEY=needle-test ROOT_SECRET_KEY=needle-test-secret \
     "$dir/versitygw" --port "127.0.0.1:$port" --health /health posix --sidecar "$dir/meta" "$dir/data" >"$dir/log" 2>&1 </dev/null &
   echo $! >"$dir/pid"
-  for _ in $(seq 60); do
-    if curl -fsS "$url/health" >/dev/null 2>&1; then
-      echo "$url"
-      return
-    fi
-    running || { tail -n 30 "$dir/log" >&2; fail "the server died"; }
-    sleep 0.5
-  done
-  fail "the server does not answer; see $dir/log"
+  answers /health 60
 }
 
 stop() {
-  if running; then
-    local pid
-    pid=$(cat "$dir/pid")
-    kill "$pid"
-    for _ in $(seq 40); do
-      kill -0 "$pid" 2>/dev/null || break
-      sleep 0.5
-    done
-  fi
+  end 40
   rm -rf "$dir/pid" "$dir/data" "$dir/meta"
 }
 

@@ -19,9 +19,8 @@ jar=$dir/tika-server-standard-$version.jar
 port=${NEEDLE_TIKA_PORT:-19998}
 url=http://127.0.0.1:$port
 
-fail() { echo "test-server.sh: $*" >&2; exit 1; }
-
-running() { [ -s "$dir/pid" ] && kill -0 "$(cat "$dir/pid")" 2>/dev/null; }
+# shellcheck source=deploy/test-server.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../test-server.sh"
 
 # fetch gets the server, which is one file with everything in it. Maven wants
 # the description of its parent all the same, which not every mirror has; an
@@ -46,34 +45,16 @@ start() {
     echo "$url"
     return
   fi
-  for tool in mvn curl java; do
-    command -v "$tool" >/dev/null || fail "$tool is missing"
-  done
+  need mvn curl java
   mkdir -p "$dir"
   [ -s "$jar" ] || fetch
   java -Xmx1g -jar "$jar" --host 127.0.0.1 --port "$port" --noFork >"$dir/log" 2>&1 </dev/null &
   echo $! >"$dir/pid"
-  for _ in $(seq 240); do
-    if curl -fsS "$url/version" >/dev/null 2>&1; then
-      echo "$url"
-      return
-    fi
-    running || { tail -n 30 "$dir/log" >&2; fail "Tika died"; }
-    sleep 0.5
-  done
-  fail "Tika does not answer; see $dir/log"
+  answers /version 240
 }
 
 stop() {
-  if running; then
-    local pid
-    pid=$(cat "$dir/pid")
-    kill "$pid"
-    for _ in $(seq 40); do
-      kill -0 "$pid" 2>/dev/null || break
-      sleep 0.5
-    done
-  fi
+  end 40
   rm -f "$dir/pid"
 }
 
