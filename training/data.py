@@ -6,6 +6,7 @@ alone, so a batch can be made again from its number: a resumed run needs no
 stored data order.
 """
 
+import gzip
 import json
 import random
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from pathlib import Path
 import numpy
 import torch
 
-import edits
 import mining
+import unanswerable
 
+FILES = ("data/squadshifts/new_wiki.json", "data/squadshifts/amazon_reviews.json", "data/squadshifts/reddit.json")  # below the shared data
 NULL = 0  # the token that stands for "no answer": [CLS]
 
 
@@ -134,17 +136,26 @@ class Sampler:
         place = {passage: i for i, passage in enumerate(allowed)}
         queries = [(q.text, place[q.passage], corpus.texts(q)) for q in questions]
         mined = mining.negatives(queries, [corpus.passages[i] for i in allowed], config["depth"], config["keep"])
-        # WordNet's files are needed by runs that ask for edits only.
-        self.editor = edits.Editor() if config["edits"] else None
+        self.gone, self.kept = counterparts(config["contrast_file"], {q.id for q in questions})
+        count = {}
+        for line in (line for table in (self.gone, self.kept) for its in table.values() for line in its):
+            count[line["kind"]] = count.get(line["kind"], 0) + 1
+        # Kinds that few questions can have are drawn more often where they can.
+        self.weight = {kind: number ** -0.5 for kind, number in count.items()}
         self.hard = {q.id: [allowed[i] for i in found] for q, found in zip(questions, mined)}
 
     def question_ids(self, text):
         return self.tokenizer(text, add_special_tokens=False, truncation=True, max_length=self.config["question_length"],
                               verbose=False)["input_ids"]
 
+    def passage_tokens(self, text):
+        """Return the token ids and offsets of a passage that is none of the corpus."""
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        return encoded["input_ids"], encoded["offset_mapping"]
+
     def example(self, question_ids, passage, span, rng):
-        """Make one sequence; span is (start, end) in code points, or None for a pair without an answer."""
-        ids, offsets = self.tokens[passage]
+        """Make one sequence of question and passage, each as tokens; span is (start, end) in code points, or None for a pair without an answer."""
+        ids, offsets = passage
         room = self.config["max_length"] - len(question_ids) - 3
         first, last = 0, len(ids)
         inside = None
@@ -167,36 +178,46 @@ class Sampler:
         return Example([*lead, *ids[first:last], self.sep], len(lead), len(lead) + last - first,
                        start, end, bool(inside), offsets[first:last])
 
+    def counterpart(self, question, its, rng):
+        """Make the sequence of one of some lines of the contrast file."""
+        made = rng.choices(its, [self.weight[line["kind"]] for line in its])[0]
+        ids = self.question_ids(made["question"] or question.text)
+        passage = self.passage_tokens(made["passage"]) if made["passage"] is not None else self.tokens[question.passage]
+        return self.example(ids, passage, trim(made["passage"] or self.corpus.passages[question.passage], *made["answer"]) if made["answer"] else None, rng)
+
     def negative(self, question, question_ids, rng):
-        """Make a pair without an answer: changed question, high-ranking passage or passage of the same article."""
+        """Make a pair without an answer: counterpart, high-ranking passage or passage of the same article."""
         draw = rng.random()
-        if draw < self.config["edits"]:
-            made = self.editor.edit(question.text, self.corpus.passages[question.passage], rng)
-            if made:
-                return self.example(self.question_ids(made[1]), question.passage, None, rng)
-        elif draw < self.config["edits"] + self.config["swap"]:
-            changed = edits.swap(question.text, self.corpus.passages[question.passage], rng)
+        if draw < self.config["contrast"]:
+            if question.id in self.gone:
+                return self.counterpart(question, self.gone[question.id], rng)
+        elif draw < self.config["contrast"] + self.config["swap"]:
+            changed = unanswerable.swap(question.text, self.corpus.passages[question.passage], rng)
             if changed:
-                return self.example(self.question_ids(changed), question.passage, None, rng)
+                return self.example(self.question_ids(changed), self.tokens[question.passage], None, rng)
         if draw > 1 - self.config["same_article"]:
             wanted = [mining.plain(text) for text in self.corpus.texts(question)]
             passage = question.article[rng.randrange(len(question.article))]
             text = mining.plain(self.corpus.passages[passage])
             if passage != question.passage and passage in self.seen and not any(w and w in text for w in wanted):
-                return self.example(question_ids, passage, None, rng)
+                return self.example(question_ids, self.tokens[passage], None, rng)
         hard = self.hard[question.id]
         if not hard:
             return None
         # The minimum of two draws prefers high ranks.
         passage = hard[min(rng.randrange(len(hard)), rng.randrange(len(hard)))]
-        return self.example(question_ids, passage, None, rng)
+        return self.example(question_ids, self.tokens[passage], None, rng)
 
     def group(self, epoch, question):
         """Return one or two examples, the one with the answer first; none if the answer does not fit."""
         rng = random.Random(f"{self.config['seed']}-{epoch}-{question.id}")
         question_ids = self.question_ids(question.text)
         span = question.answers[rng.randrange(len(question.answers))]
-        positive = self.example(question_ids, question.passage, span, rng)
+        positive = None
+        if rng.random() < self.config["kept"] and question.id in self.kept:
+            positive = self.counterpart(question, self.kept[question.id], rng)
+        if positive is None:
+            positive = self.example(question_ids, self.tokens[question.passage], span, rng)
         if positive is None:
             return []
         negative = self.negative(question, question_ids, rng) if rng.random() < self.config["negatives"] else None
@@ -227,6 +248,17 @@ class Sampler:
                 number += 1
                 if number > skip and chunk:
                     yield number, collate(chunk, self.pad)
+
+
+def counterparts(path, ids):
+    """Read the lines of a contrast file about some questions: two dicts by id, those without an answer and those with one."""
+    gone, kept = {}, {}
+    if path:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for line in map(json.loads, file):
+                if line["id"] in ids:
+                    (kept if line["answer"] else gone).setdefault(line["id"], []).append(line)
+    return gone, kept
 
 
 def longest(group):

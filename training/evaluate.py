@@ -1,12 +1,15 @@
 """Measure how well a reader answers, and how well it knows that there is no answer.
 
     python evaluate.py BUNDLE --precision int8
+    python evaluate.py BUNDLE --contrast COUNTERPARTS.jsonl.gz --file RUN/heldout.json
 
 The yardstick is squad2/dev-half.json: F1 and EM of the best span on answered
 questions with the gold paragraph; AUC of the no-answer score, answered against
 unanswered questions, each with its own paragraph; with --open, F1 when BM25
 picks the passages from all paragraphs of squad2 and squadshifts and the greatest
-margin of span over null picks the answer. Windows and spans are those of
+margin of span over null picks the answer. The second form takes the held-out
+questions and their counterparts (contrast.py): AUC of questions as they are
+against each kind, by margin and by relevance; F1 of each kind that keeps its answer. Windows and spans are those of
 quality.py. Nothing may be chosen by these numbers.
 """
 
@@ -155,6 +158,33 @@ def open_domain(bundle, pairs, questions, depth):
     }
 
 
+def contrasts(bundle, path, file, questions):
+    """Measure the questions of a SQuAD file and their counterparts."""
+    corpus = data.Corpus([file])
+    by_id = {q.id: q for q in corpus.questions}
+    own = {q.id: bundle.read(q.text, corpus.passages[q.passage]) for q in squad.spread(corpus.questions, questions)}
+    found, scores = {}, {}
+    gone, kept = data.counterparts(path, set(own))
+    for lines in [*gone.values(), *kept.values()]:
+        for line in lines:
+            q = by_id[line["id"]]
+            passage = line["passage"] or corpus.passages[q.passage]
+            text, margin, relevance = bundle.read(line["question"] or q.text, passage)
+            found.setdefault(line["kind"], []).append((margin, relevance))
+            if line["answer"]:
+                scores.setdefault(line["kind"], []).append(quality.score([passage[slice(*line["answer"])]], text)[1])
+    right = numpy.array([r[1:] for r in own.values()])
+    found["all without an answer"] = [pair for kind, its in found.items() if kind not in scores for pair in its]
+    return {
+        "f1": percent(quality.score(corpus.texts(by_id[key]), r[0])[1] for key, r in own.items()),
+        "em": percent(quality.score(corpus.texts(by_id[key]), r[0])[0] for key, r in own.items()),
+        "questions": len(own),
+        "kinds": {kind: {"n": len(its), "auc_margin": round(auc(right[:, 0], numpy.array(its)[:, 0]), 3),
+                         "auc_relevance": round(auc(right[:, 1], numpy.array(its)[:, 1]), 3),
+                         **({"f1": percent(scores[kind])} if kind in scores else {})} for kind, its in sorted(found.items())},
+    }
+
+
 def percent(values):
     return round(100 * float(numpy.mean(list(values))), 2)
 
@@ -163,13 +193,17 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle")
     parser.add_argument("--precision", default="int8")
-    parser.add_argument("--questions", type=int, default=300, help="answered questions; as many unanswered ones")
+    parser.add_argument("--questions", type=int, default=300, help="answered questions; as many unanswered ones, or the counterparts that they have")
     parser.add_argument("--open", type=int, default=0, help="questions to answer from the whole corpus")
     parser.add_argument("--depth", type=int, default=10, help="passages that BM25 picks")
+    parser.add_argument("--contrast", help="counterparts of the questions of --file; nothing else is measured then")
     parser.add_argument("--file", help="SQuAD file for --open instead of the yardstick; its gold-passage numbers are left out")
     args = parser.parse_args(arguments)
     bundle = Bundle(args.bundle, args.precision)
     result = {"bundle": Path(args.bundle).name, "precision": args.precision}
+    if args.contrast:
+        print(json.dumps({**result, **contrasts(bundle, args.contrast, args.file, args.questions)}), flush=True)
+        return 0
     if not args.file:
         result.update(yardstick(bundle, args.questions))
     if args.open:

@@ -25,7 +25,8 @@ class Model(torch.nn.Module):
     @classmethod
     def load(cls, directory, dropout):
         """Load a checkpoint; a plain encoder gets new heads, one without relevance.safetensors a new relevance head."""
-        settings = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+        # Plain attention: the way back of torch's fused one takes longer on CPUs (experiments.md).
+        settings = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout, "attn_implementation": "eager"}
         reader = AutoModelForQuestionAnswering.from_pretrained(directory, dtype=torch.float32, **settings)
         model = cls(reader)
         head = Path(directory) / RELEVANCE

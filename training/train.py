@@ -39,7 +39,7 @@ import multitask
 import squad
 
 DEFAULTS = {
-    "files": ["data/squadshifts/new_wiki.json", "data/squadshifts/amazon_reviews.json", "data/squadshifts/reddit.json"],
+    "files": list(data.FILES),
     "seed": 1,
     "split_seed": 1,
     "held_out": 1200,
@@ -54,7 +54,9 @@ DEFAULTS = {
     "crop_length": 96,
     "negatives": 0.8,
     "swap": 0.15,
-    "edits": 0.0,
+    "contrast": 0.0,
+    "kept": 0.0,
+    "contrast_file": None,
     "same_article": 0.15,
     "depth": 30,
     "keep": 10,
@@ -230,6 +232,9 @@ class Run:
         # What travels with the weights names the start by its digest: a path
         # means nothing elsewhere.
         config = {**self.config, "init": export.checkpoint_name(self.config["init"]), **self.record()}
+        if config["contrast_file"]:
+            path = Path(config["contrast_file"])
+            config["contrast_file"] = f"{path.name} ({export.file_entry(path)['sha256'][:16]})"
         (target / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         return target
 
@@ -297,6 +302,10 @@ def open_run(args):
             raise FileExistsError(f"{out} holds a run; go on with --resume {out}, or choose another directory")
         config = configure(args.config, {"steps": args.steps} if args.steps else {})
         config["init"] = str(Path(args.init).resolve())
+        if args.contrast:
+            config["contrast_file"] = str(Path(args.contrast).resolve())
+        elif config["contrast"] or config["kept"]:
+            raise ValueError("the config asks for counterparts: make them with contrast.py and give the file with --contrast")
         out.mkdir(parents=True, exist_ok=True)
         (out / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     run = Run(config, config["init"], out)
@@ -309,6 +318,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", nargs="?", help="JSON file; every key is optional")
     parser.add_argument("--init", help="checkpoint to start from, Hugging Face layout")
+    parser.add_argument("--contrast", help="counterparts of the questions, made with contrast.py")
     parser.add_argument("--out", help="directory of the run")
     parser.add_argument("--resume", help="directory of a run to go on with")
     parser.add_argument("--steps", type=int, help="step budget, instead of the config's")

@@ -12,10 +12,37 @@ too sure of itself where the passage is there and says something else.
 import argparse
 import json
 import random
+import re
 import sys
 from pathlib import Path
 
-import edits
+ENTITY = re.compile(r"(?<=\w )(?:[A-Z][\w'-]+(?: [A-Z][\w'-]+)*|\d[\d,.]*\d|\d)\b")
+# Capital letters that name nothing; an exchange of these changes no meaning.
+PLAIN = frozenset(("I", "I'm", "I've", "A", "The", "OP"))
+
+
+def entities(text):
+    """Return the (start, end) of names and numbers inside a text; not the first word, which is always capital."""
+    return [m.span() for m in ENTITY.finditer(text) if m.group() not in PLAIN]
+
+
+def swap(question, passage, rng):
+    """Put another name or number of the passage into a question, or return None.
+
+    The result reads like the question and mostly has no answer in the passage.
+    """
+    its = entities(question)
+    if not its:
+        return None
+    start, end = its[rng.randrange(len(its))]
+    old = question[start:end]
+    others = sorted({
+        passage[a:b] for a, b in entities(passage)
+        if passage[a:b][0].isdigit() == old[0].isdigit() and passage[a:b].lower() not in question.lower()
+    })
+    if not others:
+        return None
+    return question[:start] + others[rng.randrange(len(others))] + question[end:]
 
 
 def extended(article, rng):
@@ -24,7 +51,7 @@ def extended(article, rng):
     for paragraph in article["paragraphs"]:
         questions = [{**qa, "is_impossible": False} for qa in paragraph["qas"]]
         for qa in paragraph["qas"]:
-            changed = edits.swap(qa["question"], paragraph["context"], rng)
+            changed = swap(qa["question"], paragraph["context"], rng)
             if changed is not None:
                 questions.append({"id": f"{qa['id']}-swapped", "question": changed, "answers": [], "is_impossible": True})
         paragraphs.append({"context": paragraph["context"], "qas": questions})

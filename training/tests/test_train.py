@@ -167,6 +167,7 @@ def test_schedule_ends_at_zero_and_shrinks_without_a_jump(start, tmp_path):
 
 def parse(arguments):
     return type("Arguments", (), {
+        "contrast": None,
         "config": arguments[0], "init": arguments[2], "out": arguments[4], "resume": None, "steps": None})
 
 
@@ -243,3 +244,8 @@ def test_auc_counts_ties_half():
     assert evaluate.auc(numpy.array([1.0, 2.0]), numpy.array([1.0, 2.0])) == 0.5
     assert evaluate.auc(numpy.array([1.0, 3.0]), numpy.array([2.0, 2.0])) == 0.5
     assert evaluate.auc(numpy.array([2.0, 3.0]), numpy.array([2.0, 1.0])) == 0.875
+
+
+def test_a_config_with_counterparts_needs_their_file(start):
+    with pytest.raises(ValueError, match="contrast.py"):
+        train.main(start("run", contrast=0.5))

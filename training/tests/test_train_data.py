@@ -1,5 +1,7 @@
 """Groups, windows, batches and mined negatives of the tiny corpus of test_train.py."""
 
+import gzip
+import json
 import random
 
 import pytest
@@ -7,10 +9,10 @@ import torch
 from transformers import AutoTokenizer
 
 import data
-import edits
 import mining
 import multitask
 import train
+import unanswerable
 from test_train import CONFIG, checkpoint, shared  # noqa: F401 (fixtures)
 
 
@@ -96,12 +98,37 @@ def test_an_epoch_holds_every_question_once(sampler):
 
 def test_swap_names_something_else_of_the_passage():
     passage = "In 1850 the smith Anna Berg left Ulm, and in 1860 Carl Maier came."
-    results = {edits.swap("When did Anna Berg leave Ulm?", passage, random.Random(i)) for i in range(20)}
+    results = {unanswerable.swap("When did Anna Berg leave Ulm?", passage, random.Random(i)) for i in range(20)}
     assert "When did Carl Maier leave Ulm?" in results
     assert "When did Anna Berg leave Carl Maier?" in results
     assert not any("1850" in r or "1860" in r for r in results)
-    assert edits.swap("who came in 1850", passage, random.Random(1)) == "who came in 1860"
-    assert edits.swap("who came?", passage, random.Random(1)) is None
+    assert unanswerable.swap("who came in 1850", passage, random.Random(1)) == "who came in 1860"
+    assert unanswerable.swap("who came?", passage, random.Random(1)) is None
+
+
+def test_counterparts_take_their_share_of_the_groups(shared, checkpoint, sampler, tmp_path):  # noqa: F811
+    """Each group has a counterpart that keeps its answer, at the place that the line names, and one without an answer."""
+    texts, lines = {}, []
+    for q in sampler.questions:
+        text = f"Before that, {sampler.corpus.passages[q.passage]}"
+        start, end = q.answers[0]
+        texts[q.id] = text
+        lines.append({"id": q.id, "kind": "other-word", "question": None, "passage": text, "answer": [start + 13, end + 13]})
+        lines.append({"id": q.id, "kind": "year", "question": f"{q.text[:-1]} in 1700?", "passage": None, "answer": None})
+    lines.append({**lines[0], "id": sampler.held[0].id})
+    path = tmp_path / "lines.gz"
+    with gzip.open(path, "wt") as file:
+        file.write("".join(json.dumps(line) + "\n" for line in lines))
+    config = {**train.DEFAULTS, **CONFIG, "crop": 0.0, "negatives": 1.0, "contrast": 1.0, "kept": 1.0, "contrast_file": path}
+    made = data.Sampler(sampler.corpus, sampler.questions, sampler.tokenizer, config)
+    assert sampler.held[0].id not in made.kept
+    for question in made.questions:
+        positive, negative = made.group(0, question)
+        assert (negative.start, negative.end, negative.relevant) == (data.NULL, data.NULL, False)
+        assert negative.ids[1:negative.first - 1] == made.question_ids(f"{question.text[:-1]} in 1700?")
+        span = positive.offsets[positive.start - positive.first][0], positive.offsets[positive.end - positive.first][1]
+        text = texts[question.id][slice(*span)]
+        assert text in sampler.corpus.texts(question)
 
 
 def test_bm25_prefers_rare_words_and_short_passages():
