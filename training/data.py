@@ -11,6 +11,7 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy
 import torch
@@ -45,8 +46,7 @@ class Example:
     offsets: list  # (start, end) code points of each passage token
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Examples as tensors [sequences, tokens]; groups are (row with the answer, row without)."""
 
     ids: torch.Tensor

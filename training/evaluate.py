@@ -54,9 +54,10 @@ def read(model, tokenizer, pairs, bf16=False):
         cut = spans.windows(tokenizer, question, passage)
         logits, null, relevance = [], [], []
         for window in cut:
-            ids, types = torch.from_numpy(window.ids)[None], torch.from_numpy(window.type_ids)[None]
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            ids, types = (torch.from_numpy(values)[None].to(model.device) for values in (window.ids, window.type_ids))
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
                 start, end, relevant = model(ids, torch.ones_like(ids), types)
+            start, end = start.cpu(), end.cpu()
             logits.append((start[0].numpy(), end[0].numpy()))
             null.append(float(start[0, data.NULL] + end[0, data.NULL]))
             relevance.append(float(relevant[0]))

@@ -34,6 +34,10 @@ class Model(torch.nn.Module):
             model.relevance.load_state_dict(load_file(head))
         return model
 
+    @property
+    def device(self):
+        return self.relevance.weight.device
+
     def forward(self, ids, mask, types):
         inputs = {"input_ids": ids, "attention_mask": mask}
         if getattr(self.reader.config, "type_vocab_size", 0) > 1:
@@ -44,7 +48,8 @@ class Model(torch.nn.Module):
 
 
 def losses(model, batch, config):
-    """Return the parts of the loss of a batch as tensors without dimensions."""
+    """Return the parts of the loss of a batch as tensors without dimensions, where the model is."""
+    batch = data.Batch(*(tensor.to(model.device) for tensor in batch))
     start, end, relevance = model(batch.ids, batch.mask, batch.types)
     allowed = batch.passage.clone()
     allowed[:, data.NULL] = True

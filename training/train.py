@@ -70,6 +70,7 @@ DEFAULTS = {
     "relevance_weight": 0.5,
     "ema": 0.99,
     "bf16": False,
+    "device": "auto",
     "threads": 2,
     "save_every": 50,
     "eval_every": 0,
@@ -131,7 +132,7 @@ class Run:
         self.tokenizer = AutoTokenizer.from_pretrained(init)
         # A tokenizer file may carry the truncation of its last use.
         self.tokenizer.backend_tokenizer.no_truncation()
-        self.model = multitask.Model.load(init, config["dropout"]).train()
+        self.model = multitask.Model.load(init, config["dropout"]).to(device(config["device"])).train()
         self.corpus = data.Corpus([squad.shared() / name for name in config["files"]])
         training, self.held = data.split(self.corpus, config["held_out"], config["split_seed"])
         self.sampler = data.Sampler(self.corpus, training, self.tokenizer, config)
@@ -147,21 +148,29 @@ class Run:
         """Write the state so that a kill at any moment leaves a whole file."""
         state = {
             "model": [p.detach() for p in self.average.live], "average": self.average.kept, "count": self.average.count,
-            "optimizer": self.optimizer.state_dict(), "rng": torch.get_rng_state(),
+            "optimizer": self.optimizer.state_dict(), "rng": self.random_state(),
             **{name: getattr(self, name) for name in self.COUNTERS},
         }
         part = self.out / (STATE + ".part")
         torch.save(state, part)
         os.replace(part, self.out / STATE)
 
+    def random_state(self):
+        """Return the states of the random numbers: the processor's, and the device's where it has its own."""
+        cuda = [torch.cuda.get_rng_state(self.model.device)] if self.model.device.type == "cuda" else []
+        return [torch.get_rng_state(), *cuda]
+
     def load(self):
-        state = torch.load(self.out / STATE, weights_only=True)
+        # The random state stays where torch wants it, whatever the device.
+        state = torch.load(self.out / STATE, weights_only=True, map_location="cpu")
         with torch.no_grad():
             torch._foreach_copy_(self.average.live, state["model"])
             torch._foreach_copy_(self.average.kept, state["average"])
         self.average.count = state["count"]
         self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"])
+        torch.set_rng_state(state["rng"][0])
+        if self.model.device.type == "cuda":
+            torch.cuda.set_rng_state(state["rng"][1], self.model.device)
         for name in self.COUNTERS:
             setattr(self, name, state[name])
         # The steps after the state are taken again, and logged again.
@@ -175,7 +184,7 @@ class Run:
         warm = min(1.0, (self.step + 1) / self.config["warmup"]) if self.config["warmup"] else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * warm * (1 - self.progress)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config["bf16"]):
+        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.config["bf16"]):
             part = multitask.losses(self.model, batch, self.config)
         self.optimizer.zero_grad(set_to_none=True)
         part["loss"].backward()
@@ -219,10 +228,10 @@ class Run:
         """Write the averaged weights: fp16, Hugging Face layout, relevance head beside them."""
         target = self.out / "checkpoint"
         with self.average.applied():
-            half = {k: v.half().contiguous() for k, v in self.model.reader.state_dict().items()}
+            half = {k: v.half().cpu().contiguous() for k, v in self.model.reader.state_dict().items()}
             self.model.reader.save_pretrained(target, state_dict=half)
             save_file(
-                {"weight": self.model.relevance.weight.detach().clone(), "bias": self.model.relevance.bias.detach().clone()},
+                {k: v.detach().cpu().clone() for k, v in self.model.relevance.state_dict().items()},
                 target / multitask.RELEVANCE,
             )
         self.tokenizer.save_pretrained(target)
@@ -269,6 +278,13 @@ class Run:
             return not stop
         finally:
             signal.signal(signal.SIGTERM, previous)
+
+
+def device(name):
+    """Return the device that a config names; "auto" is the first CUDA device, or the processor."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
 
 
 def configure(path, changes):
