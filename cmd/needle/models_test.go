@@ -134,7 +134,8 @@ func hubDirectory(t *testing.T, config, graphName string, graph []byte) string {
 
 // shareProfiles makes a data directory answer with the profiles of the embedded
 // bundle for the inspected bundle too: with other profiles the same spans are
-// other answers.
+// other answers. The relevance, which a bundle with one head does not have, counts
+// for neither.
 func shareProfiles(t *testing.T, data, inspected string) {
 	t.Helper()
 	var bundle struct {
@@ -158,9 +159,12 @@ func shareProfiles(t *testing.T, data, inspected string) {
 		if err := json.Unmarshal(embedded, &profile); err != nil {
 			t.Fatal(err)
 		}
-		profile.Bundle = bundle.Hash
-		if _, err := config.SaveProfile(profile); err != nil {
-			t.Fatal(err)
+		profile.RelevanceWeight, profile.NoAnswer.Relevance = 0, 0
+		for _, hash := range []string{profile.Bundle, bundle.Hash} {
+			profile.Bundle = hash
+			if _, err := config.SaveProfile(profile); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

@@ -42,7 +42,7 @@ func TestProfilesFitBundles(t *testing.T) {
 				t.Errorf("the profile is for bundle %s, %s, %s, vectors %q; the bundles are %s and %q",
 					p.Bundle, p.Retriever, p.Ranker, p.Embedding, reader.Hash, want.Embedding)
 			}
-			if p.Answer.Fused <= 0 || p.NoAnswer.Fused >= 0 || p.BM25Weight < 0 {
+			if p.Answer.Fused <= 0 || p.NoAnswer.Margin >= 0 || p.NoAnswer.BM25 > 0 || p.NoAnswer.Relevance > 0 || p.BM25Weight < 0 || p.RelevanceWeight < 0 {
 				t.Errorf("better scores must mean more probable answers: %+v", p)
 			}
 		})
