@@ -147,6 +147,8 @@ func (c *Client) Do(ctx context.Context, r Request, out any) error {
 	if lines {
 		contentType = "application/x-ndjson"
 	}
+	// A server that has just come back listens before it knows its users.
+	away := false
 	for attempt := 0; ; attempt++ {
 		data, asked, err := c.once(ctx, r, body, contentType)
 		if err == nil {
@@ -158,7 +160,9 @@ func (c *Client) Do(ctx context.Context, r Request, out any) error {
 			}
 			return nil
 		}
-		if !errors.Is(err, ErrUnavailable) || attempt >= c.retries || r.Once {
+		away = away || errors.Is(err, ErrUnavailable)
+		again := errors.Is(err, ErrUnavailable) || away && Status(err) == http.StatusUnauthorized
+		if !again || attempt >= c.retries || r.Once {
 			return err
 		}
 		if err := c.Pause(ctx, attempt, asked); err != nil {

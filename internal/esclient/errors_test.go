@@ -3,8 +3,10 @@ package esclient
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 // FuzzError feeds what a proxy or a server of another kind may answer.
@@ -43,6 +45,40 @@ func TestErrors(t *testing.T) {
 			}
 			if got := Status(err); got != test.status {
 				t.Errorf("Status = %d, want %d", got, test.status)
+			}
+		})
+	}
+}
+
+// TestUnknownUserOfAServerThatComesBack: a refused user counts at once, unless
+// the server was away a moment before.
+func TestUnknownUserOfAServerThatComesBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		answers  []int
+		attempts int
+		status   int // of the error, 0 if there is none
+	}{
+		"refused":             {[]int{401, 200}, 1, 401},
+		"away, then starting": {[]int{503, 401, 401, 200}, 4, 0},
+		"away, then refused":  {[]int{503, 401, 401, 401, 401, 401}, 5, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			attempts := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("X-Elastic-Product", "Elasticsearch")
+				w.WriteHeader(test.answers[attempts])
+				attempts++
+			}))
+			defer server.Close()
+			config := DefaultConfig()
+			config.Addresses, config.Retries, config.RetryWait = []string{server.URL}, 4, time.Millisecond
+			c, err := New(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if err = c.Do(t.Context(), Request{Method: http.MethodGet, Path: "/"}, nil); Status(err) != test.status || attempts != test.attempts {
+				t.Errorf("got %v after %d attempts, want the status %d after %d", err, attempts, test.status, test.attempts)
 			}
 		})
 	}
