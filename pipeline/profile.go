@@ -174,6 +174,9 @@ func FitProfile(observations []Observation) (Profile, error) {
 		answer = append(answer, sample{[]float64{1, features[0], features[1]}, top.Correct})
 		first, absent = append(first, top), append(absent, !o.Answered)
 	}
+	if len(answer) == 0 {
+		return Profile{}, errors.New("pipeline: fit profile: the reader found no possible answer to any question")
+	}
 	a, err := fitLogistic(answer)
 	if err != nil {
 		return Profile{}, err

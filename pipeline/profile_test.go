@@ -100,11 +100,19 @@ func TestFitProfileNeedsBothKinds(t *testing.T) {
 		"none":            nil,
 		"too few":         observations(60),
 		"no unanswerable": onlyAnswered(observations(1000)),
+		"no span":         withoutSpans(observations(1000)),
 	} {
 		if _, err := pipeline.FitProfile(list); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
+}
+
+func withoutSpans(list []pipeline.Observation) []pipeline.Observation {
+	for i := range list {
+		list[i].Spans = nil
+	}
+	return list
 }
 
 func onlyAnswered(list []pipeline.Observation) []pipeline.Observation {
