@@ -80,7 +80,7 @@ func (c *offsetConverter) place(ctx context.Context, documentID, stretch string,
 	if err != nil {
 		return err
 	}
-	if !strings.HasPrefix(text[byteAt(text, *start):], stretch) {
+	if there, _ := (retriever.Document{Text: text}).Slice(*start, *end); there != stretch {
 		return errChanged
 	}
 	if source.StartInPage == nil {
@@ -92,18 +92,6 @@ func (c *offsetConverter) place(ctx context.Context, documentID, stretch string,
 	inPage, endInPage := *start-page, *end-page
 	source.StartInPage, source.EndInPage = &inPage, &endInPage
 	return nil
-}
-
-// byteAt returns the byte at which a code point of a text begins, its length
-// where it has not so many.
-func byteAt(text string, codePoint int) int {
-	for i := range text {
-		if codePoint == 0 {
-			return i
-		}
-		codePoint--
-	}
-	return len(text)
 }
 
 // gone reports whether a document was deleted or changed after its passages were
