@@ -140,8 +140,11 @@ class Sampler:
         count = {}
         for line in (line for table in (self.gone, self.kept) for its in table.values() for line in its):
             count[line["kind"]] = count.get(line["kind"], 0) + 1
-        # Kinds that few questions can have are drawn more often where they can.
-        self.weight = {kind: number ** -0.5 for kind, number in count.items()}
+        if strange := sorted(set(config["kinds"]) - set(count)):
+            raise ValueError(f"config: kinds: the contrast file has no {', '.join(strange)}; it has {', '.join(sorted(count)) or 'nothing'}")
+        # Kinds that few questions can have are drawn more often where they can;
+        # "kinds" draws those less often that a run before has learnt.
+        self.weight = {kind: number ** -0.5 * config["kinds"].get(kind, 1) for kind, number in count.items()}
         self.hard = {q.id: [allowed[i] for i in found] for q, found in zip(questions, mined)}
 
     def question_ids(self, text):

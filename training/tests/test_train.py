@@ -121,10 +121,10 @@ train.main(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
-def test_killed_run_continues_exactly(start, tmp_path, bf16):
-    assert train.main(start("whole", bf16=bf16)) == 0
-    arguments = start("broken", bf16=bf16)
+@pytest.mark.parametrize("changes", [{}, {"bf16": True}, {"quantised": 0.4}], ids=["fp32", "bf16", "quantised"])
+def test_killed_run_continues_exactly(start, tmp_path, changes):
+    assert train.main(start("whole", **changes)) == 0
+    arguments = start("broken", **changes)
     here = Path(train.__file__).parent
     for step in (13, 17):  # the last states are those of steps 10 and 15
         killed = subprocess.run([sys.executable, "-c", KILLED, str(step), *arguments], cwd=here, capture_output=True, text=True)
@@ -201,6 +201,14 @@ def test_config_with_unknown_key_is_refused(tmp_path):
     path.write_text('{"lrr": 1}')
     with pytest.raises(ValueError, match="unknown keys lrr"):
         train.configure(path, {})
+
+
+def test_rounding_begins_where_the_config_says(start):
+    run = train.open_run(parse(start("run", quantised=0.5)))
+    stream = run.stream()
+    for step in range(24):
+        assert run.simulation.started == (step > 12), step
+        run.advance(next(stream), 24 - step)
 
 
 def test_run_directory_is_not_overwritten(start, tmp_path):

@@ -129,6 +129,21 @@ def test_counterparts_take_their_share_of_the_groups(shared, checkpoint, sampler
         span = positive.offsets[positive.start - positive.first][0], positive.offsets[positive.end - positive.first][1]
         text = texts[question.id][slice(*span)]
         assert text in sampler.corpus.texts(question)
+    with pytest.raises(ValueError, match="no yaer; it has other-word, year"):
+        data.Sampler(sampler.corpus, sampler.questions, sampler.tokenizer, {**config, "kinds": {"yaer": 0.5}})
+
+
+def test_a_kind_of_less_weight_is_drawn_less_often(shared, checkpoint, sampler, tmp_path):  # noqa: F811
+    lines = [{"id": q.id, "kind": kind, "question": f"{q.text[:-1]} in {year}?", "passage": None, "answer": None}
+             for q in sampler.questions for kind, year in (("year", 1700), ("condition", 1800))]
+    path = tmp_path / "lines.gz"
+    with gzip.open(path, "wt") as file:
+        file.write("".join(json.dumps(line) + "\n" for line in lines))
+    config = {**train.DEFAULTS, **CONFIG, "crop": 0.0, "negatives": 1.0, "contrast": 1.0, "contrast_file": path, "kinds": {"year": 0.25}}
+    made = data.Sampler(sampler.corpus, sampler.questions, sampler.tokenizer, config)
+    drawn = [made.group(epoch, q)[1].ids for epoch in range(20) for q in made.questions]
+    year = made.question_ids("in 1700?")[-2]
+    assert 0.13 < sum(year in ids for ids in drawn) / len(drawn) < 0.27
 
 
 def test_bm25_prefers_rare_words_and_short_passages():
