@@ -26,6 +26,7 @@ from safetensors.numpy import save_file
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 import graphs
+import smoothing
 
 MANIFEST = "needle.json"
 MANIFEST_VERSION = 1
@@ -174,7 +175,8 @@ def export(args):
         new.mkdir()
         plain = scratch / "plain.onnx"
         export_graph(module.eval(), plain)
-        files = graphs.write(plain, new, model.config, args.precisions)
+        samples = list(smoothing.windows(source, inputs, args.sample)) if args.sample else None
+        files = graphs.write(plain, new, model.config, args.precisions, samples)
         heads = [{"kind": "span"}]
         if not args.fused:
             write_span_head(model, new / SPAN_FILE)
@@ -208,6 +210,7 @@ def parse(arguments):
     parser.add_argument("checkpoint", help="directory in the Hugging Face layout")
     parser.add_argument("out", help="directory of the bundle; an older bundle there is replaced")
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    parser.add_argument("--sample", nargs="+", metavar="FILE", help="SQuAD files of real questions: int8 loses less where it can see some")
     parser.add_argument("--fused", action="store_true", help="keep the head in the graph")
     parser.add_argument("--name", default="minilm-span")
     parser.add_argument("--languages", nargs="+", default=["en"])

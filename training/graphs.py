@@ -16,13 +16,15 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.transformers import optimizer
 from onnxruntime.transformers.fusion_options import FusionOptions
 
+import smoothing
+
 # Model types of Hugging Face whose encoder the fusions of ONNX Runtime know
 # under the name "bert".
 FUSABLE = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")
 
 
-def write(plain, directory, config, precisions):
-    """Write the graphs of the wanted precisions and return their file names."""
+def write(plain, directory, config, precisions, samples=None):
+    """Write the graphs of the wanted precisions and return their file names; samples are those of quantise."""
     files = {}
     with tempfile.TemporaryDirectory(dir=Path(plain).parent) as scratch:
         source = Path(scratch) / "fused.onnx"
@@ -32,7 +34,7 @@ def write(plain, directory, config, precisions):
             save(onnx.load(source), directory / files["fp32"])
         if "int8" in precisions:
             files["int8"] = "model.int8.onnx"
-            quantise(source, directory / files["int8"])
+            quantise(source, directory / files["int8"], samples=samples)
     return files
 
 
@@ -60,15 +62,19 @@ def fuse(source, target, config):
         raise RuntimeError(f"{count} of {config.num_hidden_layers} attention layers were fused; the export has changed its shape")
 
 
-def quantise(source, target, per_channel=True, reduce_range=True, only=None):
+def quantise(source, target, per_channel=True, reduce_range=True, only=None, samples=None):
     """Write a dynamically quantised graph: int8 weights, activations quantised while it runs.
 
     Weights use 7 of 8 bits (reduce_range), because processors with AVX2 but
-    without VNNI add two products in 16 bits, which overflow otherwise.
+    without VNNI add two products in 16 bits, which overflow otherwise. With
+    samples, inputs of the graph, outliers are taken care of (smoothing.py).
     """
+    model = onnx.load(source)
+    exclude = smoothing.prepare(model, samples) if samples else []
     quantize_dynamic(
-        source,
+        model,
         target,
+        nodes_to_exclude=exclude,
         weight_type=QuantType.QInt8,
         per_channel=per_channel,
         reduce_range=reduce_range,

@@ -36,7 +36,6 @@ import evaluate
 import export
 import mining
 import multitask
-import quantised
 import squad
 
 DEFAULTS = {
@@ -72,7 +71,6 @@ DEFAULTS = {
     "relevance_weight": 0.5,
     "ema": 0.99,
     "bf16": False,
-    "quantised": 0.0,
     "device": "auto",
     "threads": 2,
     "save_every": 50,
@@ -136,7 +134,6 @@ class Run:
         # A tokenizer file may carry the truncation of its last use.
         self.tokenizer.backend_tokenizer.no_truncation()
         self.model = multitask.Model.load(init, config["dropout"]).to(device(config["device"])).train()
-        self.simulation = quantised.Simulation(self.model.reader.base_model)
         self.corpus = data.Corpus([squad.shared() / name for name in config["files"]])
         training, self.held = data.split(self.corpus, config["held_out"], config["split_seed"])
         self.sampler = data.Sampler(self.corpus, training, self.tokenizer, config)
@@ -185,8 +182,6 @@ class Run:
 
     def advance(self, batch, left):
         """Take one step when left steps are to be taken, this one included."""
-        if self.progress >= 1 - self.config["quantised"]:
-            self.simulation.start()
         warm = min(1.0, (self.step + 1) / self.config["warmup"]) if self.config["warmup"] else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * warm * (1 - self.progress)

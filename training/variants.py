@@ -11,16 +11,15 @@ import logging
 import tempfile
 from pathlib import Path
 
-from transformers import AutoTokenizer
-
 import export
 import graphs
-import spans
+import smoothing
 import squad
 
-# Arguments of graphs.quantise by name; each differs from "int8" in one point.
+# Arguments of graphs.quantise by name; each differs from "int8-plain" in one point.
 QUANTISED = {
-    "int8": {},
+    "int8": {"samples": True},
+    "int8-plain": {},
     "int8-full-range": {"reduce_range": False},
     "int8-per-tensor": {"per_channel": False},
     "int8-float-embeddings": {"only": ["MatMul", "Attention"]},
@@ -28,25 +27,19 @@ QUANTISED = {
 }
 
 
-def windows(checkpoint, inputs, count):
-    """Yield inputs of the graph: the first windows of questions of squadshifts, never of the yardstick."""
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    for name in ("new_wiki", "amazon_reviews", "reddit"):
-        pairs = list(squad.read(squad.shared() / "data" / "squadshifts" / f"{name}.json"))
-        for pair in squad.spread(pairs, count // 3):
-            yield spans.windows(tokenizer, pair.question, pair.passage)[0].inputs(inputs)
-
-
 def main():
     logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("directory")
-    parser.add_argument("--calibration", type=int, default=64, help="windows that the static variant's ranges come from")
+    parser.add_argument("--calibration", type=int, default=64, help="windows that the ranges of the static variant and the outliers of int8 come from")
     args = parser.parse_args()
     out = Path(args.directory)
     out.mkdir(parents=True, exist_ok=True)
     model, inputs = export.load_checkpoint(args.checkpoint)
+    # Never of the yardstick, which quality.py measures on.
+    files = [squad.shared() / "data" / "squadshifts" / f"{name}.json" for name in ("new_wiki", "amazon_reviews", "reddit")]
+    samples = list(smoothing.windows(args.checkpoint, inputs, files, args.calibration))
     export.write_span_head(model, out / "span.safetensors")
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         plain = Path(scratch) / "plain.onnx"
@@ -54,8 +47,10 @@ def main():
         graphs.save(graphs.onnx.load(plain), out / "fp32-unfused.onnx")
         graphs.quantise(plain, out / "int8-unfused.onnx")
         graphs.fuse(plain, out / "fp32.onnx", model.config)
-        graphs.quantise_static(plain, out / "int8-static.onnx", windows(args.checkpoint, inputs, args.calibration))
+        graphs.quantise_static(plain, out / "int8-static.onnx", samples)
     for name, settings in QUANTISED.items():
+        if "samples" in settings:
+            settings = {**settings, "samples": samples}
         graphs.quantise(out / "fp32.onnx", out / f"{name}.onnx", **settings)
 
 
