@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoModelForQuestionAnswering, BertConfig, BertForQuestionAnswering, BertModel, PreTrainedTokenizerFast
 
+import average
 import data
 import evaluate
 import export_reader
@@ -249,3 +250,19 @@ def test_auc_counts_ties_half():
 def test_a_config_with_counterparts_needs_their_file(start):
     with pytest.raises(ValueError, match="contrast.py"):
         train.main(start("run", contrast=0.5))
+
+
+def test_mean_of_checkpoints(start, tmp_path):
+    for name, seed in (("a", 1), ("b", 2)):
+        assert train.main(start(name, seed=seed, steps=4)) == 0
+    its = [str(tmp_path / name / "checkpoint") for name in "ab"]
+    out = average.average(tmp_path / "mean", its)
+    a, b, mean = weights(tmp_path / "a"), weights(tmp_path / "b"), load_file(out / "model.safetensors")
+    for name, value in mean.items():
+        assert value.dtype == torch.float16
+        assert torch.equal(value, ((a[name].float() + b[name].float()) / 2).half()), name
+    stored = json.loads((out / "train.json").read_text())
+    assert sorted(config["seed"] for config in stored["mean_of"].values()) == [1, 2] and str(tmp_path) not in json.dumps(stored)
+    assert AutoModelForQuestionAnswering.from_pretrained(out).config.hidden_size == 32
+    with pytest.raises(FileExistsError):
+        average.average(out, its)
