@@ -18,7 +18,6 @@ import squad
 
 # Arguments of graphs.quantise by name; each differs from "int8-plain" in one point.
 QUANTISED = {
-    "int8": {"samples": True},
     "int8-plain": {},
     "int8-full-range": {"reduce_range": False},
     "int8-per-tensor": {"per_channel": False},
@@ -48,9 +47,7 @@ def main():
         graphs.quantise(plain, out / "int8-unfused.onnx")
         graphs.fuse(plain, out / "fp32.onnx", model.config)
         graphs.quantise_static(plain, out / "int8-static.onnx", samples)
-    for name, settings in QUANTISED.items():
-        if "samples" in settings:
-            settings = {**settings, "samples": samples}
+    for name, settings in {"int8": {"samples": samples}, **QUANTISED}.items():
         graphs.quantise(out / "fp32.onnx", out / f"{name}.onnx", **settings)
 
 
