@@ -18,8 +18,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/needle-search/needle/monitor"
 )
 
 // A panelQuery is one query of a panel of a dashboard.
@@ -245,9 +243,6 @@ func TestDashboardsShowLiveData(t *testing.T) {
 		t.Errorf("questions: got %v", got)
 	}
 	for _, alert := range firing(t, prometheus) {
-		// Where other work comes or goes, the times of the questions do drift.
-		if alert["alertname"] != "NeedleDrift" || alert["feature"] != monitor.FeatureMilliseconds {
-			t.Errorf("an alert fires: %v", alert)
-		}
+		t.Errorf("an alert fires: %v", alert)
 	}
 }
